@@ -1,1 +1,1 @@
-"""The use cases: one module each, functions that take what they need by keyword."""
+"""The use cases: one module each, functions with keyword dependencies."""

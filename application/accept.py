@@ -1,6 +1,4 @@
-"""A new payment, or a capture, void or refund of one: durable first, then the
-wake-up queue.
-"""
+"""Stores a new payment, or a capture, void or refund, and then notifies the workers."""
 
 from __future__ import annotations
 
@@ -24,22 +22,22 @@ from domain.payments.payment import WAKEUP_GRACE, Event, Payment
 from domain.payments.routing import Routes, choose_accounts
 from domain.payments.submission import CaptureMethod, Submission
 
-#: Rounds in which a request may meet another write of the same payment. Each round
-#: somebody wins, so only a crowd on one payment needs more.
+#: Tries of a request that meets another write of the same payment. One write succeeds
+#: each time, so only very many requests of one payment need more.
 _MAX_CONFLICTS: Final = 50
 
-#: Adds an operation to a payment: ``domain.payments.follow_ups``, with all but the
-#: payment given.
+#: Adds an operation to a payment: a function of ``domain.payments.follow_ups`` with all
+#: arguments but the payment given.
 PaymentChange = Callable[[Payment], Payment]
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The stored payment, the operation asked for, and whether it was there before."""
+    """The stored payment, and the requested operation."""
 
     payment: Payment
     operation: Operation
-    replayed: bool
+    replayed: bool  #: an earlier request with the same key made it
 
 
 def accept_payment(
@@ -54,19 +52,19 @@ def accept_payment(
     clock: Callable[[], datetime],
     new_id: Callable[[str], str],
 ) -> Accepted:
-    """Stores the payment once for its key, and notifies the workers where work is owed
-    now.
+    """Stores the payment once for its key, and notifies the workers if it is due now.
 
     ``routes`` are the merchant's, and ``draw`` in [0, 1) decides between them. Raises
-    InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable;
-    after any of them nothing of this request is promised.
+    InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable. After
+    an error the request is not accepted.
     """
     now = clock()
     submission.check(now=now)
     try:
         route = choose_accounts(routes, submission, draw=draw)
     except InvalidPayment:
-        # Accounts change: who asks again must hear what the first request came to.
+        # The accounts may have changed since; a repeated request gets the first
+        # request's result.
         earlier = store.find_by_key(scope, origin.idempotency_key)
         if earlier is None:
             raise
@@ -97,10 +95,10 @@ def accept_request(
     store: PaymentStore,
     queue: JobQueue,
 ) -> Accepted:
-    """Appends what ``request`` asks for once for its key, and notifies the workers.
+    """Applies ``request`` to the payment once for its key, and notifies the workers.
 
     Raises PaymentNotFound, InvalidPayment, Conflict, IdempotencyMismatch and
-    StoreUnavailable; after any of them nothing of this request is promised.
+    StoreUnavailable. After an error the request is not accepted.
     """
 
     def write() -> Accepted | None:
@@ -122,6 +120,10 @@ def accept_request(
 
 
 def _accept_again(stored: Payment, origin: Origin) -> Accepted:
+    """The result of an earlier request with the same key.
+
+    Raises IdempotencyMismatch where that request had another body.
+    """
     made = stored.find_by_key(origin.idempotency_key)
     earlier = made.origin if made is not None else None
     if made is None or earlier is None or earlier.fingerprint != origin.fingerprint:
@@ -139,18 +141,18 @@ def _build_payment(
     now: datetime,
     new_id: Callable[[str], str],
 ) -> Payment:
-    manual = submission.capture is CaptureMethod.MANUAL
-    starts = max(now, submission.execute_at or now)
+    is_manual = submission.capture is CaptureMethod.MANUAL
+    starts_at = max(now, submission.execute_at or now)
     operation = Operation(
         id=new_id("op"),
-        kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
+        kind=Kind.AUTHORIZE if is_manual else Kind.CHARGE,
         amount=submission.amount.minor,
         origin=origin,
-        starts_at=starts,
-        due_at=max(now + WAKEUP_GRACE, starts),
+        starts_at=starts_at,
+        due_at=max(now + WAKEUP_GRACE, starts_at),
     )
     account, *rest = accounts
-    told = {"operation": operation.id, "to": operation.state.value}
+    data = {"operation": operation.id, "to": operation.state.value}
     return Payment(
         id=new_id("pay"),
         merchant=scope.merchant,
@@ -162,5 +164,5 @@ def _build_payment(
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        pending_events=(Event(1, EventType.PAYMENT_ACCEPTED, now, told),),
+        pending_events=(Event(1, EventType.PAYMENT_ACCEPTED, now, data),),
     )

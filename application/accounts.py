@@ -13,7 +13,7 @@ from domain.account import StoredAccount, TooManyAccounts
 from domain.errors import StoreUnavailable
 from domain.payments.routing import MAX_ACCOUNTS
 
-#: Rounds in which a change may meet another one, or keys that rotate.
+#: Tries of a change that meets another one, or a rotation of the encryption keys.
 _MAX_CONFLICTS: Final = 5
 
 
@@ -39,13 +39,13 @@ def configure_account(
     """Changes the given settings of an account. Raises as ``change_account`` does."""
 
     def step(before: StoredAccount) -> StoredAccount:
-        its = before.credentials
+        old = before.credentials
         return replace(
             before,
             currencies=before.currencies if currencies is None else currencies,
             weight=before.weight if weight is None else weight,
             calls_per_second=before.calls_per_second if rate is None else rate,
-            credentials=replace(its, webhook_id=webhook_id or its.webhook_id),
+            credentials=replace(old, webhook_id=webhook_id or old.webhook_id),
         )
 
     return change_account(account_id, step, store=store)
@@ -65,9 +65,9 @@ def roll_secret(
     """
 
     def step(before: StoredAccount) -> StoredAccount:
-        its = before.credentials
-        its = replace(its, secret=secret, client_id=client_id or its.client_id)
-        return replace(before, credentials=its, rolled_at=now)
+        old = before.credentials
+        new = replace(old, secret=secret, client_id=client_id or old.client_id)
+        return replace(before, credentials=new, rolled_at=now)
 
     return change_account(account_id, step, store=store)
 
@@ -75,14 +75,14 @@ def roll_secret(
 def roll_webhook_secrets(
     account_id: str, secrets: tuple[str, ...], *, store: AccountStore, now: datetime
 ) -> StoredAccount:
-    """Gives an account the secrets that its webhooks are signed with from now on.
+    """Replaces the secrets that the webhooks of an account are signed with.
 
     Raises as ``change_account`` does.
     """
 
     def step(before: StoredAccount) -> StoredAccount:
-        its = replace(before.credentials, webhook_secrets=secrets)
-        return replace(before, credentials=its, rolled_at=now)
+        new = replace(before.credentials, webhook_secrets=secrets)
+        return replace(before, credentials=new, rolled_at=now)
 
     return change_account(account_id, step, store=store)
 
@@ -90,7 +90,7 @@ def roll_webhook_secrets(
 def retire_account(
     account_id: str, *, store: AccountStore, now: datetime
 ) -> StoredAccount:
-    """Gives an account no new payments; its first retirement keeps its date.
+    """Excludes an account from new payments; a second call keeps the first date.
 
     Raises as ``change_account`` does.
     """
@@ -102,7 +102,7 @@ def retire_account(
 
 
 def restore_account(account_id: str, *, store: AccountStore) -> StoredAccount:
-    """Gives a retired account new payments again.
+    """Allows new payments of a retired account again.
 
     Raises as ``change_account`` does.
     """
@@ -117,9 +117,9 @@ def change_account(
     *,
     store: AccountStore,
 ) -> StoredAccount:
-    """Writes ``step`` of the account on top of every other change.
+    """Applies ``step`` to the account as it is stored, and stores the result.
 
-    Raises AccountNotFound, StoreUnavailable and whatever ``step`` does.
+    Raises AccountNotFound, StoreUnavailable and the errors of ``step``.
     """
 
     def write() -> StoredAccount | None:

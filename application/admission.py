@@ -1,6 +1,6 @@
-"""The breaker of each account: a breaker that stops calls, a limiter that slows them.
+"""The admission of calls to each account: breakers stop calls, a rate limit slows them.
 
-One of these a worker process; what they share is in the breakers and the limiter.
+Each worker process has one of these; they share the stored breakers and the limiter.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ from domain.rate_limit import MAX_PAUSE, TokenGrant
 
 log = get_logger(__name__)
 
-#: Seconds that the breakers are known for before they are read again.
+#: Seconds before the breakers are read again.
 CACHE_SECONDS: Final = 1.0
-#: Seconds that a group waits for its tokens; longer, it would hold threads that other
-#: groups could use, so what is left is put off. What is urgent may wait twice as long:
-#: a backlog never takes the tokens of the second half.
+#: Seconds that a group waits for its tokens. A longer wait would hold threads that
+#: other groups need, so the rest is postponed. Urgent groups may wait twice as long: a
+#: backlog never takes the tokens of the second half.
 MAX_TOKEN_WAIT: Final = 0.25
-#: Nothing rings for a payment sooner: beat looks once a second.
+#: The shortest wait of a postponed payment: the beat runs once a second.
 MIN_RETRY_DELAY: Final = timedelta(seconds=1)
-#: How long payments behind an open breaker are left alone, at most: so long, and as
-#: much again by chance, they wait once it is closed. A look costs a group of them one
-#: write.
+#: The longest wait of a payment at an open breaker, without its jitter of as much
+#: again. It is also the longest wait after the breaker has closed. Each wait costs one
+#: write of a group.
 PAUSED_RETRY_DELAY: Final = timedelta(seconds=5)
-#: Where a provider that wants fewer calls does not say for how long (Stripe does not).
+#: The pause for a provider that wants fewer calls and gives no time (as Stripe).
 BUSY_PAUSE: Final = timedelta(seconds=1)
-#: What it asks for beyond that is tried again all the same.
+#: The longest pause that a provider may ask for.
 MAX_BUSY_PAUSE: Final = timedelta(seconds=MAX_PAUSE)
 
 
 class SharedAdmissionControl:
-    """AdmissionControl. ``by`` names this process in what it changes."""
+    """AdmissionControl by stored breakers, which this process changes as ``by``."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class SharedAdmissionControl:
         self._by = by
         self._jitter = jitter
         self._clock = clock
-        #: When the breakers were read: one thread reads, others go on meanwhile.
+        #: The time of the last read: one thread reads, the others do not wait.
         self._reads = Cache[None, bool](
             size=1,
             seconds=CACHE_SECONDS,
@@ -88,16 +88,16 @@ class SharedAdmissionControl:
             outages=(StoreUnavailable,),
             clock=clock,
         )
-        self._lock = threading.Lock()  # guards the three that follow
+        self._lock = threading.Lock()  # protects the three attributes that follow
         self._known: dict[str, CircuitBreaker] = {}
         self._windows: dict[str, FailureWindow] = {}
-        #: The probes that were sent, by operation, until when they are waited for.
-        self._under_way: dict[str, tuple[CircuitBreaker, float]] = {}
+        #: The probes under way, by operation, with the time of their timeout.
+        self._probes: dict[str, tuple[CircuitBreaker, float]] = {}
 
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
-        """See AdmissionControl."""
+        """Admits calls through the breakers, and then through the rate limit."""
         self._refresh()
         breaker, kinds = self._cached_breakers(account, {one.kind for one in calls})
         if breaker.is_open:
@@ -105,32 +105,35 @@ class SharedAdmissionControl:
             waits = [self._retry_delay(breaker)]
         else:
             probes, passing, waits = self._split_by_breaker(calls, kinds)
-        stopped = list[Call]()
+        blocked = list[Call]()
         if waits:
-            going = {*probes, *passing}
-            stopped = [one for one in calls if one not in going]
-        taken = (
+            unblocked = {*probes, *passing}
+            blocked = [one for one in calls if one not in unblocked]
+        grant = (
             self._take_tokens(account, len(passing), urgent)
             if passing
             else TokenGrant(0, 0)
         )
-        passed = passing[: taken.granted]
+        passed = passing[: grant.granted]
         if len(passed) < len(passing):
-            again_in = max(MIN_RETRY_DELAY, timedelta(seconds=taken.retry_in))
-            waits.append(self._with_jitter(again_in))
+            retry_in = max(MIN_RETRY_DELAY, timedelta(seconds=grant.retry_in))
+            waits.append(self._with_jitter(retry_in))
         if len(probes) + len(passed) < len(calls):
             self._watch.count_postponed(account, len(calls) - len(probes) - len(passed))
         return Admission(
             [*probes, *passed],
             min(waits, default=MIN_RETRY_DELAY),
-            delay=taken.delay,
-            blocked=stopped,
+            delay=grant.delay,
+            blocked=blocked,
         )
 
     def record(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        """See AdmissionControl."""
+        """Records the outcomes: probes decide their breakers, other calls may trip one.
+
+        A provider that wants fewer calls pauses the account's rate limit.
+        """
         self._slow_down(account, [outcome for _, outcome in outcomes])
         try:
             others = list[tuple[Call, Answer | ProviderError]]()
@@ -146,9 +149,7 @@ class SharedAdmissionControl:
     def _split_by_breaker(
         self, calls: Sequence[Call], breakers: Mapping[CallKind, CircuitBreaker]
     ) -> tuple[list[Call], list[Call], list[timedelta]]:
-        """The probes, those that no breaker of their kind stops, and the others'
-        waits.
-        """
+        """The probes, the calls without an open breaker, and the waits of the rest."""
         probes, waits = list[Call](), list[timedelta]()
         for kind, breaker in breakers.items():
             same = [one for one in calls if one.kind is kind]
@@ -161,7 +162,7 @@ class SharedAdmissionControl:
         return self._limiter.acquire(account, wanted, within)
 
     def _retry_delay(self, breaker: CircuitBreaker) -> timedelta:
-        """When to ask again at an open breaker: when its next probe is due, or soon."""
+        """The wait at an open breaker: until its next probe, within the bounds."""
         due = (
             PAUSED_RETRY_DELAY
             if breaker.probe_in is None or breaker.is_probe_due
@@ -170,15 +171,15 @@ class SharedAdmissionControl:
         return self._with_jitter(min(max(MIN_RETRY_DELAY, due), PAUSED_RETRY_DELAY))
 
     def _with_jitter(self, wait: timedelta) -> timedelta:
-        """Somewhat longer: those who are put off together come back apart."""
+        """The wait with jitter, so that postponed groups come back apart."""
         return wait + min(wait, PAUSED_RETRY_DELAY) * self._jitter()
 
     def _claim_probe(
         self, breaker: CircuitBreaker, calls: Sequence[Call]
     ) -> list[Call]:
-        """The one call that may pass an open breaker now, where it is ours; or none.
+        """The call that may pass an open breaker now, if this process gets the probe.
 
-        An operation that failed before comes last: it may fail for a cause of its own.
+        An operation that failed before comes last: it may be the cause itself.
         """
         candidates = (one for one in calls if breaker.may_probe(one.operation))
         call = min(candidates, key=attrgetter("has_failed"), default=None)
@@ -188,52 +189,51 @@ class SharedAdmissionControl:
             probed = self._breakers.claim_probe(breaker.name)
         except StoreUnavailable:
             return []
-        # Somebody else's: until we read again, nobody here asks for it.
+        # Another process has the probe; this one waits for the next read.
         self._cache_breakers([probed or replace(breaker, probe_in=MIN_RETRY_DELAY)])
         if probed is None:
             return []
         with self._lock:
             until = self._clock() + PROBE_TIMEOUT.total_seconds()
-            self._under_way[call.operation] = probed, until
+            self._probes[call.operation] = probed, until
         self._watch.count_probe(probed)
         log.info("breaker_probed", **_log_fields(probed))
         return [call]
 
     def _pop_probe(self, call: Call) -> CircuitBreaker | None:
-        """The breaker that the call was a probe of; those never heard of are
-        forgotten.
-        """
-        if not self._under_way:
+        """The breaker that the call was a probe of, if any; drops timed-out probes."""
+        if not self._probes:
             return None
         with self._lock:
-            probed, _ = self._under_way.pop(call.operation, (None, 0.0))
+            probed, _ = self._probes.pop(call.operation, (None, 0.0))
             now = self._clock()
-            for name, (_, until) in list(self._under_way.items()):
+            for name, (_, until) in list(self._probes.items()):
                 if until <= now:
-                    del self._under_way[name]
+                    del self._probes[name]
         return probed
 
     def _record_probe(
         self, probed: CircuitBreaker, call: Call, outcome: Answer | ProviderError
     ) -> bool:
-        """What says nothing of what the breaker stands before leaves it to the next.
+        """Opens or closes the breaker by the outcome of its probe, if that decides it.
 
-        Returns whether it says something else as any call does: a probe of the account
-        of its kind, and one of its kind of the account.
+        Returns whether the outcome also counts as an ordinary call: a probe of the
+        account may show the health of its kind, and a probe of a kind that of the
+        account.
         """
-        sign, tried = assess_health(outcome), [call.operation]
+        health, tried = assess_health(outcome), [call.operation]
         refusals = (
             (ProviderHealth.REFUSED,)
             if probed.call_kind is None
             else (ProviderHealth.KIND_REFUSED,)
         )
-        if sign in refusals:
+        if health in refusals:
             reason = _refusal_reason(probed, outcome)
             self._trip(probed.name, TripReason.MISCONFIGURED, reason, tried, probed)
-        elif sign is ProviderHealth.FAILED and probed.call_kind is None:
+        elif health is ProviderHealth.FAILED and probed.call_kind is None:
             reason = f"{probed.failed_probes + 1} probes in a row failed"
             self._trip(probed.name, TripReason.FAILING, reason, tried, probed)
-        elif sign in (
+        elif health in (
             ProviderHealth.HEALTHY,
             ProviderHealth.BUSY,
             ProviderHealth.KIND_REFUSED,
@@ -244,15 +244,16 @@ class SharedAdmissionControl:
             if breaker:
                 self._cache_breakers([breaker])
                 log.info("breaker_closed", **_log_fields(breaker))
-        return (sign is ProviderHealth.KIND_REFUSED) is (probed.call_kind is None)
+        return (health is ProviderHealth.KIND_REFUSED) is (probed.call_kind is None)
 
     def _record_calls(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        signs = Counter(assess_health(outcome) for _, outcome in outcomes)
+        """Counts outcomes, and trips breakers for refusals or too many failures."""
+        counts = Counter(assess_health(outcome) for _, outcome in outcomes)
         kinds = (
             {call.kind for call, _ in outcomes}
-            if signs[ProviderHealth.KIND_REFUSED]
+            if counts[ProviderHealth.KIND_REFUSED]
             else ()
         )
         for kind in kinds:
@@ -263,20 +264,20 @@ class SharedAdmissionControl:
             )
         with self._lock:
             known = self._known.get(account, CircuitBreaker(account))
-            if known.is_open:  # when these calls were under way
+            if known.is_open:  # these calls began before it opened
                 is_failing = False
             else:
                 answered = (
-                    signs[ProviderHealth.HEALTHY] + signs[ProviderHealth.KIND_REFUSED]
+                    counts[ProviderHealth.HEALTHY] + counts[ProviderHealth.KIND_REFUSED]
                 )
                 window = self._windows.get(account, FailureWindow()).add(
                     healthy=answered,
-                    failed=signs[ProviderHealth.FAILED],
+                    failed=counts[ProviderHealth.FAILED],
                     now=self._clock(),
                 )
                 self._windows[account] = window
-                is_failing = bool(signs[ProviderHealth.FAILED]) and window.is_failing
-        if signs[ProviderHealth.REFUSED]:
+                is_failing = bool(counts[ProviderHealth.FAILED]) and window.is_failing
+        if counts[ProviderHealth.REFUSED]:
             self._trip_on_refusals(account, ProviderHealth.REFUSED, outcomes)
         elif is_failing:
             reason = (
@@ -290,8 +291,11 @@ class SharedAdmissionControl:
         health: ProviderHealth,
         outcomes: Sequence[tuple[Call, Answer | ProviderError]],
     ) -> None:
-        """Opens a breaker for refusals of this ``sign``, but for one that was refused
-        before while others were not: that one's cause is its own."""
+        """Opens a breaker for refusals with this ``health``.
+
+        An operation that was refused before while others were not does not count: it is
+        the cause itself.
+        """
         with self._lock:
             known = self._known.get(name, CircuitBreaker(name))
         if known.is_open and known.trip_reason is not TripReason.FAILING:
@@ -323,17 +327,17 @@ class SharedAdmissionControl:
             refused_operations=tried,
         )
         if breaker is None:
-            self._reads.clear()  # another process moved it: read how it is
+            self._reads.clear()  # another process changed it: read it again
             return
         self._cache_breakers([breaker])
         if probed is None or probed.trip_reason is not trip_reason:
             self._watch.count_opened(breaker, trip_reason)
-            told = {
+            fields = {
                 **_log_fields(breaker),
                 "trip_reason": trip_reason.value,
                 "reason": reason,
             }
-            log.error("breaker_opened", **told)
+            log.error("breaker_opened", **fields)
 
     def _slow_down(
         self, account: str, outcomes: Sequence[Answer | ProviderError]
@@ -349,7 +353,7 @@ class SharedAdmissionControl:
             self._limiter.pause(account, wait.total_seconds())
 
     def _refresh(self) -> None:
-        """Knows the breakers as they were a second ago at most, or when last told."""
+        """Reads the breakers again where the last read is older than CACHE_SECONDS."""
         if self._reads.find(None):
             return
         with suppress(StoreUnavailable):
@@ -358,7 +362,7 @@ class SharedAdmissionControl:
     def _cached_breakers(
         self, account: str, kinds: Iterable[CallKind]
     ) -> tuple[CircuitBreaker, dict[CallKind, CircuitBreaker]]:
-        """The account's breaker, and those of ``kinds`` that are open."""
+        """The account's breaker, and the open breakers of ``kinds``."""
         with self._lock:
             breaker = self._known.get(account, CircuitBreaker(account))
             found = {one: self._known.get(breaker_name(account, one)) for one in kinds}
@@ -367,7 +371,7 @@ class SharedAdmissionControl:
         }
 
     def _read_breakers(self) -> bool:
-        """True; raises StoreUnavailable."""
+        """Reads the breakers; always True. Raises StoreUnavailable."""
         try:
             self._cache_breakers(self._breakers.load_all().values())
         except StoreUnavailable:
@@ -379,21 +383,20 @@ class SharedAdmissionControl:
         with self._lock:
             for breaker in breakers:
                 self._known[breaker.name] = breaker
-                if (
-                    breaker.is_open
-                ):  # what failed before says nothing of what comes after
+                # Failures before the opening do not count after it.
+                if breaker.is_open:
                     self._windows.pop(breaker.name, None)
 
 
 def _refusal_reason(breaker: CircuitBreaker, outcome: Answer | ProviderError) -> str:
-    """Why the provider refuses us."""
-    what = (
+    """The sentence for a breaker that opens for refusals."""
+    refused = (
         "our credentials" if breaker.call_kind is None else f"{breaker.call_kind} to us"
     )
     detail = getattr(outcome, "detail", "")
-    return f"the provider refuses {what} ({detail})"
+    return f"the provider refuses {refused} ({detail})"
 
 
 def _log_fields(breaker: CircuitBreaker) -> dict[str, str]:
-    """The breaker in logs."""
+    """The fields of a breaker in logs."""
     return {"account": breaker.account, "calls": breaker.call_kind or "all"}

@@ -14,7 +14,7 @@ from domain.payments.submission import Mode
 def authenticate(
     secret: str, *, store: ApiKeyStore, clock: Callable[[], datetime]
 ) -> ApiKey | None:
-    """The key that ``secret`` opens now, or None. Raises StoreUnavailable."""
+    """The accepted key of ``secret``, or None. Raises StoreUnavailable."""
     key = store.find(secret)
     return key if key is not None and key.is_live_at(clock()) else None
 
@@ -36,14 +36,14 @@ def create_key(
 def roll_key(
     key_id: str, *, overlap: timedelta, store: ApiKeyStore, now: datetime
 ) -> tuple[ApiKey, str]:
-    """A successor of a living key, which itself lives on for ``overlap``.
+    """A new key in place of one that has not ended, which ends after ``overlap``.
 
     Raises KeyNotFound, KeyChanged and StoreUnavailable.
     """
     old = store.get(key_id)
     if not old.is_live_at(now):
         raise KeyNotFound(f"there is no living key {key_id}")
-    # Only once there is a successor may the old one end.
+    # The old key must not end before its successor is stored.
     successor = create_key(
         merchant=old.merchant, role=old.role, mode=old.mode, store=store, now=now
     )
@@ -52,7 +52,7 @@ def roll_key(
 
 
 def revoke_key(key_id: str, *, store: ApiKeyStore, now: datetime) -> ApiKey:
-    """Ends the key now; running processes follow within seconds.
+    """Ends the key now; running processes refuse it within seconds.
 
     Raises KeyNotFound and StoreUnavailable.
     """

@@ -1,4 +1,7 @@
-"""Claim, call, settle: the hot path, for a group of payments at once."""
+"""Carries out due operations: claim, call, settle, for a group of payments at once.
+
+This is the hot path.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,14 @@ from domain.payments.transitions import (
 
 log = get_logger(__name__)
 
-#: The answer of a payment that was handed to a person instead of a provider.
+#: The ``answer`` of an attempt that ended in manual review without a call.
 ESCALATED: Final = "escalated"
 
-#: A claim older than this makes no call any more: its worker was stopped meanwhile.
-#: Far less than the silence after which a look may prove that nothing arrived.
+#: An older claim makes no call: its worker was suspended meanwhile. This is far less
+#: than ABSENCE_PROOF_DELAY, after which a lookup may prove that nothing arrived.
 _MAX_CLAIM_AGE: Final = timedelta(minutes=1)
 
-#: Settles of one answer: requests may append to the payment meanwhile, each once.
+#: Tries to store one answer: each may meet a request that was appended meanwhile.
 _MAX_SETTLE_TRIES: Final = 20
 
 Outcome = Answer | ProviderError
@@ -63,42 +66,42 @@ Outcome = Answer | ProviderError
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """One attempt's end, as it was stored."""
+    """The stored result of one attempt."""
 
     payment: Payment
     operation: Operation
-    answer: str  #: the verdict, or the code of the error that stood in its place
-    is_correction: bool = False  #: a later fact moved what was final
-    is_escalation: bool = False  #: it became a person's
-    discovered: Sequence[Kind] = ()  #: what others did, that this attempt has found
-    code: str | None = None  #: what the provider said went wrong
+    answer: str  #: the verdict, or the error's code, or ESCALATED
+    is_correction: bool = False  #: it changed a final state
+    is_escalation: bool = False  #: it ended in manual review
+    discovered: Sequence[Kind] = ()  #: external operations that it found
+    code: str | None = None  #: the provider's error code
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptContext:
-    """What every attempt of a worker process shares."""
+    """The dependencies of the attempts of a worker process."""
 
     store: PaymentStore
-    providers: Callable[[Account], Provider]  #: whose calls go to that account
+    providers: Callable[[Account], Provider]  #: the adapter of an account
     admission: AdmissionControl
-    #: Carries the calls to a provider; its size bounds them. One each, so that one
-    #: that hangs does not hold up the other.
+    #: The threads for the calls to each provider; their number bounds the calls. A
+    #: provider that hangs does not delay the other ones.
     executors: Mapping[ProviderName, Executor]
     clock: Callable[[], datetime]
     jitter: Callable[[], float]  #: uniform in [0, 1]
-    held_ids: set[str]  #: ids this process works on, for whoever renews the leases
-    #: Set once the process shall end: calls that are not made yet are given back.
+    held_ids: set[str]  #: the payments whose leases this process renews
+    #: Set before the process ends: calls that are not made yet are given back.
     stopping: Event = field(default_factory=Event)
 
 
 def run(
     ids: Sequence[str], context: AttemptContext, *, urgent: bool = True
 ) -> Iterator[list[AttemptResult]]:
-    """Works on those of ``ids`` that are due, and yields them as they are stored.
+    """Carries out the due operations of ``ids``, and yields the results as stored.
 
-    ``urgent`` ones go first where an account's limit is reached. Whatever goes wrong
-    with one payment stays with it. Raises StoreUnavailable where the store does; leases
-    then run out and recovery takes over.
+    ``urgent`` payments go first where an account's limit is reached. An error of one
+    payment does not affect the others. Raises StoreUnavailable; the leases then expire
+    and recovery takes over.
     """
     claims = [_next_step(one, context) for one in _admit(ids, context, urgent)]
     won = context.store.claim_many(claims)
@@ -123,15 +126,15 @@ def run(
 
 
 def _admit(ids: Sequence[str], context: AttemptContext, urgent: bool) -> list[Payment]:
-    """The payments that are due, as far as their accounts' breakers let them in.
+    """The due payments that their accounts' breakers and rate limits admit.
 
-    Those before an open breaker go on to their next account, where they may. That is
-    written down by the claim: who is let in nowhere stays where it is. Accounts at
-    their limits are waited for together, as long as the last of them takes.
+    A payment that an open breaker stops is rerouted to its next account, if it may be.
+    The claim stores the rerouting; a payment that no account admits stays unchanged.
+    The waits for several accounts run at the same time.
     """
     due = _group_by_account(context.store.load_due(ids))
-    admitted, after = list[Payment](), 0.0
-    stopped = set[str]()  # accounts that no charge goes through to
+    admitted, delay = list[Payment](), 0.0
+    stopped = set[str]()  # accounts whose charges are stopped
     while due:
         calls = {
             name: _payments_by_call(payments, context) for name, payments in due.items()
@@ -145,27 +148,27 @@ def _admit(ids: Sequence[str], context: AttemptContext, urgent: bool) -> list[Pa
         for account, admission in admissions.items():
             if any(one.kind is CallKind.CHARGES for one in admission.blocked):
                 stopped.add(account)
-        onwards = list[Payment]()
+        rerouted = list[Payment]()
         for account, admission in admissions.items():
             waiting = calls[account]
             admitted += [waiting.pop(call) for call in admission.granted]
-            after = max(after, admission.delay)
-            behind = [waiting.pop(call) for call in admission.blocked]
-            moved, left = _reroute_blocked(behind, stopped, context)
-            onwards += moved
+            delay = max(delay, admission.delay)
+            blocked = [waiting.pop(call) for call in admission.blocked]
+            moved, left = _reroute_blocked(blocked, stopped, context)
+            rerouted += moved
             left += waiting.values()
             if left:
-                put_off = [payment.id for payment in left]
-                context.store.postpone(put_off, admission.retry_in)
-        due = _group_by_account(onwards)
-    context.stopping.wait(after)
+                postponed = [payment.id for payment in left]
+                context.store.postpone(postponed, admission.retry_in)
+        due = _group_by_account(rerouted)
+    context.stopping.wait(delay)
     return admitted
 
 
 def _payments_by_call(
     payments: Iterable[Payment], context: AttemptContext
 ) -> dict[Call, Payment]:
-    """The payments by the call that each begins with."""
+    """The payments by their next call."""
     now = context.clock()
     return {
         Call.for_due_work(expire_claim(one, now=now), now=now): one for one in payments
@@ -180,13 +183,13 @@ def _group_by_account(payments: Iterable[Payment]) -> dict[str, list[Payment]]:
 
 
 def _reroute_blocked(
-    payments: Sequence[Payment], blocked: Container[str], context: AttemptContext
+    payments: Sequence[Payment], stopped: Container[str], context: AttemptContext
 ) -> tuple[list[Payment], list[Payment]]:
-    """Those that go on to an account that is not ``stopped``, and those that wait."""
+    """The payments rerouted to an account that is not ``stopped``, and the others."""
     moved, left = list[Payment](), list[Payment]()
     for payment in payments:
         step = reroute_around_outage(payment, now=context.clock())
-        while step is not None and step.account.id in blocked:
+        while step is not None and step.account.id in stopped:
             step = reroute_around_outage(step, now=context.clock())
         if step is None:
             left.append(payment)
@@ -196,7 +199,7 @@ def _reroute_blocked(
 
 
 def _next_step(payment: Payment, context: AttemptContext) -> Payment:
-    """What is owed next, written down; or the hand-over to a person."""
+    """The payment with its next call recorded, or with a step that needs no call."""
     now = context.clock()
     payment = expire_claim(payment, now=now)
     operation, hold = payment.next_operation, payment.hold
@@ -214,7 +217,7 @@ def _next_step(payment: Payment, context: AttemptContext) -> Payment:
         provider = context.providers(payment.account)
         body = provider.prepare(payment, operation)
         return record_send(payment, operation, body, now=now)
-    except Exception:  # whatever it is, the others in the group go on
+    except Exception:  # an error of one payment must not stop the others
         log.exception("prepare_failed", payment=payment.id)
         return escalate(payment, operation, ReviewReason.CANNOT_PREPARE, now=now)
 
@@ -222,7 +225,7 @@ def _next_step(payment: Payment, context: AttemptContext) -> Payment:
 def _call_providers(
     claimed: Sequence[Payment], context: AttemptContext
 ) -> Iterator[list[tuple[Payment, Outcome]]]:
-    """Calls the providers for all at once; yields the answers as they gather."""
+    """Calls the providers for all payments at once; yields outcomes as they come."""
     calls: dict[Future[Outcome], Payment] = {
         context.executors[payment.provider].submit(
             _call_provider, payment, context
@@ -236,7 +239,7 @@ def _call_providers(
 
 
 def _call_provider(payment: Payment, context: AttemptContext) -> Outcome:
-    """One provider call; an error that nobody foresaw leaves the outcome unknown."""
+    """The outcome of one provider call; unknown after an unexpected error."""
     if context.stopping.is_set():
         return NotSent(ErrorDetail.WORKER_STOPPING)
     claim = payment.claim
@@ -244,8 +247,8 @@ def _call_provider(payment: Payment, context: AttemptContext) -> Outcome:
         return NotSent(ErrorDetail.CLAIM_TOO_OLD)
     try:
         provider = context.providers(payment.account)
-        looks = claim.action is ClaimAction.LOOKUP
-        return provider.look_up(payment) if looks else provider.send(payment)
+        is_lookup = claim.action is ClaimAction.LOOKUP
+        return provider.look_up(payment) if is_lookup else provider.send(payment)
     except ProviderError as error:
         return error
     except Exception:
@@ -256,9 +259,9 @@ def _call_provider(payment: Payment, context: AttemptContext) -> Outcome:
 def _settle_group(
     group: Sequence[tuple[Payment, Outcome]], context: AttemptContext
 ) -> list[AttemptResult]:
-    """Stores what the group came to; on top of what was appended to it meanwhile."""
+    """Stores the outcomes of a group, after requests that were appended meanwhile."""
     outcomes = {payment.id: outcome for payment, outcome in group}
-    worked_on = {payment.id: payment.claimed_operation.id for payment, _ in group}
+    operations = {payment.id: payment.claimed_operation.id for payment, _ in group}
     left, done = [payment for payment, _ in group], list[Payment]()
     corrected, escalated = set[str](), set[str]()
     discovered = dict[str, Sequence[Kind]]()
@@ -276,11 +279,11 @@ def _settle_group(
         discovered.update((one.id, find_discoveries(one)) for one in steps)
         written = {payment.id for payment in stored}
         missed = [payment for payment in left if payment.id not in written]
-        # Where it has not moved, the write was refused: the lease runs out, and the
-        # next attempt finds out at the provider what became of it.
-        tried = {payment.id: payment.version for payment in missed}
+        # A payment that has not changed was refused by the store. Its lease expires,
+        # and the next attempt finds the outcome at the provider.
+        versions = {payment.id: payment.version for payment in missed}
         held = context.store.load_held(missed) if missed else []
-        left = [one for one in held if one.version != tried[one.id]]
+        left = [one for one in held if one.version != versions[one.id]]
         if not left:
             break
     context.held_ids.difference_update(outcomes)
@@ -290,7 +293,7 @@ def _settle_group(
     return [
         AttemptResult(
             payment=one,
-            operation=one.get_operation(worked_on[one.id]),
+            operation=one.get_operation(operations[one.id]),
             answer=_outcome_label(outcomes[one.id]),
             is_correction=one.id in corrected,
             is_escalation=one.id in escalated,
@@ -304,17 +307,17 @@ def _settle_group(
 def _record_outcomes(
     group: Sequence[tuple[Payment, Outcome]], context: AttemptContext
 ) -> None:
-    told: dict[str, list[tuple[Call, Outcome]]] = {}
+    by_account: dict[str, list[tuple[Call, Outcome]]] = {}
     for payment, outcome in group:
-        told.setdefault(payment.account.id, []).append(
+        by_account.setdefault(payment.account.id, []).append(
             (Call.for_claim(payment), outcome)
         )
-    for account, outcomes in told.items():
+    for account, outcomes in by_account.items():
         context.admission.record(account, outcomes)
 
 
 def _escalated_operation(step: Payment) -> str | None:
-    """The id of the operation that a step without a claim made a person's."""
+    """The id of the operation that a step without a claim escalated, if any."""
     if step.claim is not None or not step.pending_events:
         return None
     last = step.pending_events[-1]
@@ -324,5 +327,5 @@ def _escalated_operation(step: Payment) -> str | None:
 
 
 def _outcome_label(outcome: Outcome) -> str:
-    """The outcome's word for metrics and logs."""
+    """The outcome's label in metrics and logs."""
     return outcome.verdict if isinstance(outcome, Answer) else outcome.code

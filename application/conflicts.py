@@ -1,4 +1,4 @@
-"""Writes that another process may get ahead of."""
+"""Retries of writes that conflict with another process's write."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _T = TypeVar("_T")
 def retry_on_conflict(
     write: Callable[[], _T | None], *, rounds: int, error: PaymentsError
 ) -> _T:
-    """The result of the first ``write`` that met no other one.
+    """The result of the first ``write`` without a conflict.
 
-    ``write`` reads, changes and writes; it returns None where somebody else wrote in
+    ``write`` reads, changes and writes. It returns None where another process wrote in
     between. Raises ``error`` after so many ``rounds``.
     """
     for _ in range(rounds):
-        done = write()
-        if done is not None:
-            return done
+        result = write()
+        if result is not None:
+            return result
     raise error

@@ -1,4 +1,7 @@
-"""Finds the work that is owed: lost messages, dead workers, schedules, retries."""
+"""Notifies the workers of due work, and shares a batch between accounts.
+
+Due work is that of lost messages, dead workers, schedules and retries.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,22 @@ from application.ports.payments import JobQueue, DueWorkSource
 
 
 def dispatch_due(*, store: DueWorkSource, queue: JobQueue) -> int:
-    """Rings for what is due, as far as the queue has room; returns how many.
+    """Notifies the workers of due work, as far as the queue has room.
 
-    Any number of these at once do no harm: a message only wakes, the claim decides.
-    The queue's room is the bound, so a backlog neither floods the broker nor keeps
-    new payments waiting behind it. Raises StoreUnavailable and QueueUnavailable.
+    Returns the number of ids. Several calls at once do no harm: a message only wakes a
+    worker, and the claim decides. The bound keeps a backlog from flooding the broker
+    and from delaying new payments. Raises StoreUnavailable and QueueUnavailable.
     """
-    room = queue.free_slots()
-    if room <= 0:
+    free_slots = queue.free_slots()
+    if free_slots <= 0:
         return 0
-    ids = store.find_due_ids(room)
+    ids = store.find_due_ids(free_slots)
     if ids:
         queue.notify(ids)
     return len(ids)
 
 
 def round_robin(lines: Sequence[Sequence[str]], most: int) -> list[str]:
-    """At most so many of all lines, each once: one of each line, and again."""
-    turns = (one for turn in zip_longest(*lines) for one in turn if one is not None)
+    """At most ``most`` ids, each once: one of each line in turn."""
+    turns = (id for turn in zip_longest(*lines) for id in turn if id is not None)
     return list(dict.fromkeys(turns))[:most]

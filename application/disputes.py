@@ -1,4 +1,4 @@
-"""What is new of a dispute: read afresh at the provider, and laid over its payment."""
+"""Reads a dispute at the provider, and stores it with its payment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from domain.payments.submission import ProviderName
 
 log = get_logger(__name__)
 
-#: Writes of one payment that a dispute may meet before it is tried again later.
+#: Tries of a dispute that meets other writes of its payment.
 _MAX_CONFLICTS: Final = 5
 
 _T = TypeVar("_T")
@@ -34,44 +34,43 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class DisputeContext:
-    """What the handling of disputes shares."""
+    """The dependencies of the handling of disputes."""
 
     view: OperatorView
     store: PaymentStore
-    #: Shows what an account has; raises ProviderError where it cannot be asked.
+    #: The reader of an account; raises ProviderError where there is none.
     disputes: Callable[[Account], DisputeReader]
     admission: AdmissionControl
     clock: Callable[[], datetime]
-    count_event: Callable[
-        [ProviderName, str], None
-    ]  #: counts each fact, once it is stored
+    #: Counts each event once it is stored.
+    count_event: Callable[[ProviderName, str], None]
     sleep: Callable[[float], None] = time.sleep
 
 
 def sync_dispute(update: DisputeUpdate, context: DisputeContext) -> Payment | None:
     """The payment, stored with the dispute as the provider shows it now.
 
-    None where it is not there yet. What is written was read after the payment was, and
-    only where that has not moved on: so no older reading comes after a newer one,
-    however late or often the provider tells. Raises PaymentNotFound where what is
-    disputed is no payment of the account's, ProviderError where it could not be read,
-    or the payment moves too often, and StoreUnavailable.
+    None where the payment is not stored yet. The dispute is read after the payment, and
+    written only if the payment has not changed since. So an older snapshot never
+    replaces a newer one. Raises PaymentNotFound where the disputed object is not of a
+    payment of the account, ProviderError where the dispute could not be read or the
+    payment changes too often, and StoreUnavailable.
     """
-    named = _read_dispute(update, context).payment
-    if named is None:
+    payment_id = _read_dispute(update, context).payment
+    if payment_id is None:
         raise PaymentNotFound
     # Not ``retry_on_conflict``: here None says that the payment is not there.
     for _ in range(_MAX_CONFLICTS):
-        payment = next(iter(context.view.load([named])), None)
+        payment = next(iter(context.view.load([payment_id])), None)
         if payment is None:
             return None
         if payment.account != update.account:
             raise PaymentNotFound
-        reading = _read_dispute(update, context)
-        step = apply_dispute(payment, reading, now=context.clock())
+        snapshot = _read_dispute(update, context)
+        step = apply_dispute(payment, snapshot, now=context.clock())
         stored = payment if step is payment else context.store.amend(step)
         if stored is not None:
-            _report_events(step, reading, context)
+            _report_events(step, snapshot, context)
             return stored
     raise NotExecuted(ErrorDetail.PAYMENT_MOVES_ON)
 
@@ -89,10 +88,10 @@ def _read_dispute(update: DisputeUpdate, context: DisputeContext) -> DisputeSnap
 def read_when_admitted(
     account: Account, call: Call, context: DisputeContext, read: Callable[[], _T]
 ) -> _T:
-    """What ``read`` returns, by the account's breakers, of which a read is one call.
+    """The result of ``read``, as one call through the account's breakers.
 
-    All that it opens is the breaker of disputes: an account may have no right to such
-    reads, and take payments all the same. Raises ProviderError.
+    Its failures open only the breaker of disputes: an account may lack the right to
+    such reads and still take payments. Raises ProviderError.
     """
     admission = context.admission.admit(account.id, [call], urgent=False)
     if not admission.granted:
@@ -101,12 +100,12 @@ def read_when_admitted(
     try:
         found = read()
     except ProviderError as error:
-        sign, of_disputes = assess_health(error), call.kind is CallKind.DISPUTES
-        tells = sign is ProviderHealth.BUSY or (
-            of_disputes and sign is ProviderHealth.KIND_REFUSED
+        health, is_dispute = assess_health(error), call.kind is CallKind.DISPUTES
+        counts = health is ProviderHealth.BUSY or (
+            is_dispute and health is ProviderHealth.KIND_REFUSED
         )
-        told = error if tells else ProviderError(error.detail)
-        context.admission.record(account.id, [(call, told)])
+        outcome = error if counts else ProviderError(error.detail)
+        context.admission.record(account.id, [(call, outcome)])
         raise
     context.admission.record(account.id, [(call, Answer(Verdict.SUCCEEDED))])
     return found
@@ -115,9 +114,9 @@ def read_when_admitted(
 def _report_events(
     step: Payment, snapshot: DisputeSnapshot, context: DisputeContext
 ) -> None:
-    """Counts and logs what was new, which is stored by now."""
+    """Counts and logs the stored events."""
     provider, dispute = step.provider, snapshot.dispute
-    logged = {
+    fields = {
         "payment": step.id,
         "provider": provider.value,
         "ref": dispute.id,
@@ -126,7 +125,7 @@ def _report_events(
     for event in step.pending_events:
         context.count_event(provider, event.type)
         if event.type == EventType.DISPUTE_OPENED:
-            log.warning("dispute_opened", **logged)
-    known = any(one.id == dispute.id for one in step.disputes)
-    if not known and len(step.disputes) >= MAX_DISPUTES:
-        log.error("dispute_not_kept", **logged)
+            log.warning("dispute_opened", **fields)
+    is_kept = any(one.id == dispute.id for one in step.disputes)
+    if not is_kept and len(step.disputes) >= MAX_DISPUTES:
+        log.error("dispute_not_kept", **fields)

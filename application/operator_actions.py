@@ -1,4 +1,4 @@
-"""What operators do: freeze a set, have it replayed, say what became of a payment."""
+"""The use cases of operators: preview and run a replay, and resolve an operation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ log = get_logger(__name__)
 
 #: Payments that are read at once; each is some kilobytes.
 _PAGE_SIZE: Final = 500
-#: Rounds in which an act may meet another write of the same payment or set.
+#: Tries of an action that meets other writes of the same payment or set.
 _MAX_CONFLICTS: Final = 20
 
 _OUTCOMES_WITHOUT_CHANGE: Final = {
@@ -61,7 +61,7 @@ _OUTCOMES_WITHOUT_CHANGE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OperatorContext:
-    """What the acts of operators share."""
+    """The dependencies of the use cases of operators."""
 
     view: OperatorView
     store: PaymentStore
@@ -73,12 +73,12 @@ class OperatorContext:
 def find_payments(
     search: Search, *, before: str | None, limit: int, context: OperatorContext
 ) -> list[Payment]:
-    """At most ``limit`` payments that have such operations, newest first.
+    """At most ``limit`` payments with matching operations, newest first.
 
-    Raises Conflict where nothing bounds what would have to be read.
+    Raises Conflict where the search is too wide.
     """
     if search.state not in (None, *STUCK) and not (search.merchant or search.ids):
-        words = "say whose payments, or which; only stuck ones are found without it"
+        words = "give a merchant or ids; only stuck operations are found without them"
         raise Conflict(ConflictReason.TOO_WIDE, words)
     return context.view.find(search, before=before, limit=limit)
 
@@ -91,9 +91,9 @@ def preview_replay(
     new_id: Callable[[str], str],
     context: OperatorContext,
 ) -> ReplaySet:
-    """Freezes what ``search`` finds now, with what a replay would do to it.
+    """Freezes the matching operations as a set, with the effect of a replay of each.
 
-    Raises Conflict where that is more than MAX_ITEMS.
+    Raises Conflict where they are more than MAX_ITEMS.
     """
     payments, before = list[Payment](), None
     while True:
@@ -122,9 +122,9 @@ def preview_replay(
 def start_replay(
     replay_id: str, run: ReplayRun, *, context: OperatorContext
 ) -> ReplaySet:
-    """Has a set carried out; one that is under way stays as it is.
+    """Starts the run of a set; a running set stays as it is.
 
-    Raises ReplayNotFound, and Conflict where all of it has been carried out.
+    Raises ReplayNotFound, and Conflict where the whole set has been carried out.
     """
 
     def started(found: ReplaySet) -> ReplaySet:
@@ -134,14 +134,14 @@ def start_replay(
 
 
 def cancel_replay(replay_id: str, *, by: str, context: OperatorContext) -> ReplaySet:
-    """Stops a set; what a beat has in hand, a second's items, is still carried out.
+    """Stops a set; the items of the current second may still be carried out.
 
-    Raises ReplayNotFound, and Conflict where all of it has been carried out.
+    Raises ReplayNotFound, and Conflict where the whole set has been carried out.
     """
 
     def canceled(found: ReplaySet) -> ReplaySet:
-        stopped = found.stage is ReplayStage.CANCELED
-        return found if stopped else found.cancel(by, now=context.clock())
+        is_canceled = found.stage is ReplayStage.CANCELED
+        return found if is_canceled else found.cancel(by, now=context.clock())
 
     return _update_set(replay_id, canceled, context)
 
@@ -154,7 +154,7 @@ def resolve(
     *,
     context: OperatorContext,
 ) -> Payment:
-    """Writes down what a person found out about an operation, or gave up on.
+    """Stores an operator's evidence about an operation.
 
     Raises PaymentNotFound, Conflict, InvalidPayment and StoreUnavailable.
     """
@@ -174,16 +174,16 @@ def resolve(
 
 
 def run_replays(context: OperatorContext) -> int:
-    """Carries out what is due of one running set; returns how many items it judged.
+    """Carries out the next items of one running set; returns their number.
 
-    Any number of these at once do no harm: a set's turn is taken for a second, and a
-    payment is written only in the version that was frozen. Raises StoreUnavailable.
+    Several calls at once do no harm: a call claims a set for a second, and a payment is
+    written only in its frozen version. Raises StoreUnavailable.
     """
     replay = context.replays.claim_due()
     if replay is None or replay.run is None:
         return 0
     rate = replay.run.rate
-    who = Intervention(replay.run.by, replay.run.reason, replay.id)
+    intervention = Intervention(replay.run.by, replay.run.reason, replay.id)
     left = context.replays.list_items(
         replay.id, after=0, limit=rate + MAX_OPERATIONS, left=True
     )
@@ -195,11 +195,11 @@ def run_replays(context: OperatorContext) -> int:
     batch = _take_whole_payments(left, rate)
     ids = list(dict.fromkeys(item.payment for item in batch))
     payments = {one.id: one for one in context.view.load(ids)}
-    verdicts = dict[int, ItemOutcome]()
+    outcomes = dict[int, ItemOutcome]()
     for payment_id, group in groupby(batch, attrgetter("payment")):
         payment = payments.get(payment_id)
-        verdicts |= _replay_items(list(group), payment, who, context)
-    context.replays.record_outcomes(replay.id, verdicts)
+        outcomes |= _replay_items(list(group), payment, intervention, context)
+    context.replays.record_outcomes(replay.id, outcomes)
     if len(batch) == len(left):
         context.replays.update_stage(
             replay.finish(now=context.clock()), was=ReplayStage.RUNNING
@@ -224,9 +224,9 @@ def _update_set(
 
 
 def _take_whole_payments(left: Sequence[ReplayItem], rate: int) -> Sequence[ReplayItem]:
-    """``rate`` items and the others of the last one's payment.
+    """``rate`` items, and the other items of the last one's payment.
 
-    They share a version, so they are replayed by one write.
+    The items of a payment share a version, so one write replays them.
     """
     if len(left) <= rate:
         return left
@@ -241,25 +241,25 @@ def _replay_items(
     intervention: Intervention,
     context: OperatorContext,
 ) -> dict[int, ItemOutcome]:
-    """Replays the items of one payment by one write, as far as it is as it was."""
+    """Replays the items of one payment by one write, unless it has changed."""
     now = context.clock()
     if payment is None or payment.version != items[0].version:
         return _outcomes_after_change(items, payment, intervention, context)
-    verdicts, step = dict[int, ItemOutcome](), payment
+    outcomes, step = dict[int, ItemOutcome](), payment
     for item in items:
         try:
             operation = step.get_operation(item.operation)
-            what = decide_replay(step, operation, now=now)
-            verdicts[item.number] = _OUTCOMES_WITHOUT_CHANGE.get(
-                what, ItemOutcome.REPLAYED
+            action = decide_replay(step, operation, now=now)
+            outcomes[item.number] = _OUTCOMES_WITHOUT_CHANGE.get(
+                action, ItemOutcome.REPLAYED
             )
-            if what not in _OUTCOMES_WITHOUT_CHANGE:
+            if action not in _OUTCOMES_WITHOUT_CHANGE:
                 step = replay_operation(step, operation, intervention, now=now)
         except PaymentsError:
             log.exception("replay_failed", payment=payment.id)
-            verdicts[item.number] = ItemOutcome.REFUSED
+            outcomes[item.number] = ItemOutcome.REFUSED
     if step is payment:
-        return verdicts
+        return outcomes
     try:
         stored = context.store.amend(step)
     except WriteRefused:
@@ -268,7 +268,7 @@ def _replay_items(
     if stored is None:
         return _outcomes_after_change(items, payment, intervention, context)
     context.queue.notify([payment.id])
-    return verdicts
+    return outcomes
 
 
 def _outcomes_after_change(
@@ -277,18 +277,19 @@ def _outcomes_after_change(
     intervention: Intervention,
     context: OperatorContext,
 ) -> dict[int, ItemOutcome]:
-    """The payment is not as it was frozen: this run did it, or somebody else.
+    """The outcomes of items whose payment has changed since the freeze.
 
-    A beat that stopped before it gave the verdict left the event of its write.
+    A beat may have replayed them and stopped before it recorded the outcomes; the
+    timeline has the event of its write.
     """
-    ours = (
+    replayed = (
         _replayed_operations(intervention, payment, context)
         if payment is not None
         else set()
     )
     return {
         item.number: (
-            ItemOutcome.REPLAYED if item.operation in ours else ItemOutcome.MOVED_ON
+            ItemOutcome.REPLAYED if item.operation in replayed else ItemOutcome.MOVED_ON
         )
         for item in items
     }
@@ -297,6 +298,7 @@ def _outcomes_after_change(
 def _replayed_operations(
     intervention: Intervention, payment: Payment, context: OperatorContext
 ) -> set[object]:
+    """The ids of the operations that this set has replayed."""
     scope = Scope(payment.merchant, payment.mode)
     return {
         event.data["operation"]

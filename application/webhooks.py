@@ -1,4 +1,4 @@
-"""What providers tell us: kept once, and answered by a look, however often it comes."""
+"""Stores webhooks once, and makes a status lookup of their payments due."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from application import disputes as dispute
+from application.disputes import DisputeContext, read_when_admitted, sync_dispute
 from application.logs import get_logger
 from application.ports.operators import OperatorView
 from application.ports.payments import JobQueue, PaymentStore
@@ -38,31 +38,32 @@ from domain.webhooks import (
 
 log = get_logger(__name__)
 
-#: Writes of one payment that a notice may meet before it is tried again later.
+#: Tries of a webhook that meets other writes of its payment.
 _MAX_CONFLICTS: Final = 5
-#: What reading a dispute takes at most, but for a payment that moves on meanwhile: so
-#: long nobody else is announced to the workers it, and a dead worker's waits.
+#: The longest time for reading a dispute, unless its payment changes meanwhile. For
+#: this time no other worker gets the webhook, and a dead worker's webhook waits.
 _DISPUTE_TIME_LIMIT: Final = timedelta(minutes=1)
 
-#: A webhook, and what it says; or what is to be asked for it.
+#: A webhook with its content, or with the status that ends it.
 _Parsed = tuple[Webhook, ObjectUpdate | WebhookStatus]
+#: A webhook whose content needs calls to the provider.
 _Resolvable = tuple[Webhook, ObjectUpdate | DisputeUpdate]
 
-#: None: it is of a type that tells us nothing.
+#: Returns None where the webhook's type does not concern payments.
 ParseWebhook = Callable[[Webhook], ObjectUpdate | DisputeUpdate | None]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookContext:
-    """What the handling of webhooks shares."""
+    """The dependencies of the handling of webhooks."""
 
     inbox: WebhookInbox
     view: OperatorView
     store: PaymentStore
-    queue: JobQueue  #: of the payments that a look is due on
+    queue: JobQueue  #: for payments with a status lookup due
     parsers: Mapping[ProviderName, ParseWebhook]  #: each raises UnreadableWebhook
-    dispute_context: dispute.DisputeContext
-    #: Shows whose a refund is that has none of our ids.
+    dispute_context: DisputeContext
+    #: Finds the payments of refunds without our ids.
     statements: Callable[[Account], Statement]
     clock: Callable[[], datetime]
 
@@ -74,10 +75,10 @@ def receive(
     inbox: WebhookInbox,
     queue: JobQueue,
 ) -> bool:
-    """Keeps a webhook and rings for it; whether it was new.
+    """Stores a webhook durably and notifies the workers; returns whether it was new.
 
-    One of a type that is not ``known`` is kept, and that is all. What it returns for
-    is durable. Raises StoreUnavailable.
+    A webhook of a type that is not in ``event_types`` is stored as ignored. Raises
+    StoreUnavailable.
     """
     if webhook.type not in event_types:
         return inbox.add(replace(webhook, status=WebhookStatus.IGNORED))
@@ -89,11 +90,10 @@ def receive(
 
 
 def handle(ids: Sequence[str], context: WebhookContext) -> list[Webhook]:
-    """Handles those of ``ids`` that are due, and returns what became of each.
+    """Handles the due webhooks of ``ids``, and returns them with their results.
 
-    Nothing is lost or done twice where it stops in the middle: a look is due before
-    the webhook is marked, and asking for one again changes nothing. Raises
-    StoreUnavailable.
+    A crash loses nothing: the lookup is due before the webhook is marked as handled,
+    and a second request for a lookup changes nothing. Raises StoreUnavailable.
     """
     return _handle_group(context.inbox.load(ids), context)
 
@@ -101,8 +101,7 @@ def handle(ids: Sequence[str], context: WebhookContext) -> list[Webhook]:
 def _handle_group(
     webhooks: Sequence[Webhook], context: WebhookContext
 ) -> list[Webhook]:
-    """Handles webhooks together; one by one where that fails, so that none of them
-    holds up the others."""
+    """Handles webhooks together, and one by one where one of them fails."""
     try:
         return _handle_together(webhooks, context)
     except StoreUnavailable:
@@ -112,58 +111,61 @@ def _handle_group(
     if len(webhooks) > 1:
         alone = [_handle_group([one], context) for one in webhooks]
         return [done for group in alone for done in group]
-    put_off = [_retry_unreadable(one, context, retry.WEBHOOK) for one in webhooks]
-    context.inbox.save_results(put_off)
-    return put_off
+    postponed = [_retry_unreadable(one, context, retry.WEBHOOK) for one in webhooks]
+    context.inbox.save_results(postponed)
+    return postponed
 
 
 def _handle_together(
     webhooks: Sequence[Webhook], context: WebhookContext
 ) -> list[Webhook]:
-    loaded = [(one, _parse(one, context)) for one in webhooks]
-    notices, asked = list[_Parsed](), list[_Resolvable]()
-    for one, told in loaded:
-        if isinstance(told, DisputeUpdate) or (
-            isinstance(told, ObjectUpdate) and _needs_payment_lookup(told)
+    parsed = [(webhook, _parse(webhook, context)) for webhook in webhooks]
+    updates, resolvable = list[_Parsed](), list[_Resolvable]()
+    for webhook, content in parsed:
+        if isinstance(content, DisputeUpdate) or (
+            isinstance(content, ObjectUpdate) and _needs_payment_lookup(content)
         ):
-            asked.append((one, told))
+            resolvable.append((webhook, content))
         else:
-            notices.append((one, told))
-    done = _apply_updates(notices, context) if notices else []
-    return done + _resolve_all(asked, context) if asked else done
+            updates.append((webhook, content))
+    done = _apply_updates(updates, context) if updates else []
+    return done + _resolve_all(resolvable, context) if resolvable else done
 
 
 def _needs_payment_lookup(update: ObjectUpdate) -> bool:
-    """Whether only the provider can say whose payment a refund is of."""
+    """Whether only the provider can name the payment of a refund."""
     return update.payment is None and update.parent_ref is not None
 
 
 def _apply_updates(
     updates: Sequence[_Parsed], context: WebhookContext
 ) -> list[Webhook]:
-    """What became of each, which is stored; looks are announced to the workers."""
-    read = [told for _, told in updates if isinstance(told, ObjectUpdate)]
-    named = {told.payment for told in read if told.payment is not None}
-    found = context.view.load(sorted(named)) if named else []
+    """The webhooks with their results, which are stored; the workers are notified."""
+    ids = {
+        content.payment
+        for _, content in updates
+        if isinstance(content, ObjectUpdate) and content.payment is not None
+    }
+    found = context.view.load(sorted(ids)) if ids else []
     payments = {payment.id: payment for payment in found}
-    rung, done = list[str](), list[Webhook]()
-    for webhook, notice in updates:
-        if isinstance(notice, WebhookStatus):
-            done.append(_finish(webhook, notice))
+    changed, done = list[str](), list[Webhook]()
+    for webhook, content in updates:
+        if isinstance(content, WebhookStatus):
+            done.append(_finish(webhook, content))
             continue
-        if notice.payment is None:
-            # Our ids are on an object from the send on, so this one is never ours.
+        if content.payment is None:
+            # An object of ours has our ids from the send on, so this one is not ours.
             done.append(_finish(webhook, WebhookStatus.UNMATCHED))
             continue
         try:
-            handled = _apply_update(webhook, notice, payments, context)
-        except Exception:  # whatever it is, the others in the group go on
+            handled = _apply_update(webhook, content, payments, context)
+        except Exception:  # an error of one webhook must not stop the others
             log.exception("webhook_failed", provider=webhook.provider)
             handled = _retry_unreadable(webhook, context, retry.WEBHOOK)
         if handled is not None and handled.payment is not None:
-            rung.append(handled.payment)
+            changed.append(handled.payment)
         done.append(handled or _retry(webhook, context, retry.WEBHOOK))
-    context.queue.notify([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
+    context.queue.notify([id for id in dict.fromkeys(changed) if _is_due(payments[id])])
     context.inbox.save_results(done)
     return done
 
@@ -171,7 +173,7 @@ def _apply_updates(
 def _parse(
     webhook: Webhook, context: WebhookContext
 ) -> ObjectUpdate | DisputeUpdate | WebhookStatus:
-    """What it says, or why that is nothing."""
+    """The content of a webhook, or the status that ends it."""
     try:
         return context.parsers[webhook.provider](webhook) or WebhookStatus.IGNORED
     except UnreadableWebhook:
@@ -185,11 +187,10 @@ def _apply_update(
     payments: dict[str, Payment],
     context: WebhookContext,
 ) -> Webhook | None:
-    """The webhook, done; None where its payment is not there, or is being worked on.
+    """The handled webhook; None where its payment is not stored yet, or is claimed.
 
-    ``payments`` are as they were read, and then as they were written. What one account
-    tells never touches a payment of another: it has gone on from there, or was never
-    there.
+    ``payments`` are the stored ones; a changed payment is replaced there. A webhook of
+    one account never changes a payment of another one.
     """
     payment = payments.get(update.payment or "")
     if payment is None:
@@ -217,35 +218,37 @@ def _apply_update(
 
 
 def _resolve_all(
-    asked: Sequence[_Resolvable], context: WebhookContext
+    resolvable: Sequence[_Resolvable], context: WebhookContext
 ) -> list[Webhook]:
-    """What became of each, which is stored: each costs calls to its provider.
+    """The webhooks with their results, which are stored; each needs provider calls.
 
-    They are put off first: beat would have them read again each second while the
-    provider is slow to show them, until no worker had a thread left.
+    They are postponed first. Otherwise the beat would send them to more workers each
+    second while the provider is slow, until no worker had a free thread.
     """
-    until = context.clock() + len(asked) * _DISPUTE_TIME_LIMIT
-    context.inbox.save_results([replace(webhook, due_at=until) for webhook, _ in asked])
-    done = [_resolve(webhook, told, context) for webhook, told in asked]
+    until = context.clock() + len(resolvable) * _DISPUTE_TIME_LIMIT
+    context.inbox.save_results(
+        [replace(webhook, due_at=until) for webhook, _ in resolvable]
+    )
+    done = [_resolve(webhook, update, context) for webhook, update in resolvable]
     context.inbox.save_results(done)
     return done
 
 
 def _resolve(
-    webhook: Webhook, told: ObjectUpdate | DisputeUpdate, context: WebhookContext
+    webhook: Webhook, update: ObjectUpdate | DisputeUpdate, context: WebhookContext
 ) -> Webhook:
-    """The webhook, done, or to be tried again: a dispute has no other way to us."""
+    """The handled webhook, or the webhook with its next try."""
     try:
-        if isinstance(told, ObjectUpdate):
-            return _find_refund_payment(webhook, told, context)
-        payment = dispute.sync_dispute(told, context.dispute_context)
+        if isinstance(update, ObjectUpdate):
+            return _apply_refund_update(webhook, update, context)
+        payment = sync_dispute(update, context.dispute_context)
     except PaymentNotFound:
         return _finish(webhook, WebhookStatus.UNMATCHED)
     except ProviderError as error:
-        logged = {"provider": webhook.provider.value, "reason": error.detail}
-        log.warning("webhook_object_not_read", **logged)
+        fields = {"provider": webhook.provider.value, "reason": error.detail}
+        log.warning("webhook_object_not_read", **fields)
         return _retry_unreadable(webhook, context, retry.DISPUTE, error.retry_after)
-    except Exception:  # whatever it is, the others in the group go on
+    except Exception:  # an error of one webhook must not stop the others
         log.exception("webhook_failed", provider=webhook.provider)
         return _retry_unreadable(webhook, context, retry.DISPUTE)
     if payment is None:
@@ -253,29 +256,30 @@ def _resolve(
     return replace(_finish(webhook, WebhookStatus.HANDLED), payment=payment.id)
 
 
-def _find_refund_payment(
+def _apply_refund_update(
     webhook: Webhook, update: ObjectUpdate, context: WebhookContext
 ) -> Webhook:
-    """The webhook of a refund without our ids, whose payment the provider names.
+    """The webhook of a refund without our ids, applied to its payment.
 
-    Raises PaymentNotFound where it is none of ours, and ProviderError.
+    The provider has the payment's id on the charge. Raises PaymentNotFound where the
+    charge is not ours, and ProviderError.
     """
-    account, of = webhook.account, update.parent_ref or ""
-    named = dispute.read_when_admitted(
+    account, parent_ref = webhook.account, update.parent_ref or ""
+    payment_id = read_when_admitted(
         account,
-        Call(CallKind.READS, of),
+        Call(CallKind.READS, parent_ref),
         context.dispute_context,
-        lambda: context.statements(account).find_payment_id(of),
+        lambda: context.statements(account).find_payment_id(parent_ref),
     )
-    if named is None:
+    if payment_id is None:
         raise PaymentNotFound
-    found = replace(update, payment=named)
-    payments = {one.id: one for one in context.view.load([named])}
+    found = replace(update, payment=payment_id)
+    payments = {one.id: one for one in context.view.load([payment_id])}
     done = _apply_update(webhook, found, payments, context)
     if done is None:
         return _retry(webhook, context, retry.WEBHOOK)
-    if _is_due(payments[named]):
-        context.queue.notify([named])
+    if _is_due(payments[payment_id]):
+        context.queue.notify([payment_id])
     return done
 
 
@@ -289,7 +293,7 @@ def _retry(
     policy: retry.RetryPolicy,
     retry_after: timedelta | None = None,
 ) -> Webhook:
-    """Tried again with growing waits, or given up."""
+    """The webhook with its next try, or unmatched after the last one."""
     due_at = policy.next_at(
         tries=webhook.tries + 1,
         since=webhook.starts_at or webhook.received_at,
@@ -308,13 +312,13 @@ def _retry_unreadable(
     policy: retry.RetryPolicy,
     retry_after: timedelta | None = None,
 ) -> Webhook:
-    """Tried again with growing waits, or given up as one that cannot be read."""
+    """The webhook with its next try, or unreadable after the last one."""
     again = _retry(webhook, context, policy, retry_after)
     return again if again.due_at else replace(again, status=WebhookStatus.UNREADABLE)
 
 
 def _is_due(payment: Payment) -> bool:
-    """Whether a look was just made due, rather than nothing or something for later."""
+    """Whether a status lookup of the payment was just made due."""
     return any(
         one.due_at and one.lookups_since == one.due_at for one in payment.operations
     )

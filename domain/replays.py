@@ -32,7 +32,7 @@ class Search:
 
     state: State | None = None  #: None: those that wait for an operator
     provider: ProviderName | None = None
-    error: str | None = None  #: the code of what went wrong last
+    error: str | None = None  #: the code of the last error
     merchant: str | None = None
     created_from: datetime | None = None  #: the payment's time; inclusive, UTC
     created_before: datetime | None = None  #: exclusive, UTC

@@ -1,1 +1,1 @@
-"""The protocols that the use cases need of the world, by subject."""
+"""The protocols that the use cases depend on, by subject."""

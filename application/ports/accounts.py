@@ -1,4 +1,4 @@
-"""Ports of merchants: API keys, settings and provider accounts.
+"""The stores of API keys, of merchants' settings and of their provider accounts.
 
 Every method raises StoreUnavailable where the store cannot answer.
 """
@@ -20,16 +20,16 @@ class ApiKeyStore(Protocol):
     """The API keys of the deployment; no secret is stored."""
 
     def add(self, key: ApiKey, secret: str) -> None:
-        """Stores a new key, which ``secret`` opens."""
+        """Stores a new key with its secret."""
 
     def find(self, secret: str) -> ApiKey | None:
-        """The key that ``secret`` opens, also after its end; None where it opens none.
+        """The key of ``secret``, also after its end; None where there is none.
 
-        A store may answer with a key that it read some seconds ago.
+        The key may have been read some seconds ago.
         """
 
     def is_cached(self, secret: str) -> bool:
-        """Whether ``secret`` opened a key lately; asks no database."""
+        """Whether the key of ``secret`` was read recently; reads no database."""
 
     def get(self, key_id: str) -> ApiKey:
         """One key as it is stored now. Raises KeyNotFound and KeyChanged."""
@@ -38,9 +38,9 @@ class ApiKeyStore(Protocol):
         """All keys, or one merchant's, oldest first; at most 1,000."""
 
     def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
-        """Ends the key at ``at``, or at the earlier end that it has.
+        """Ends the key at ``at``; an earlier end stays.
 
-        Raises KeyNotFound where there is none, or it has ended by ``now``.
+        Raises KeyNotFound where there is no such key, or it has ended by ``now``.
         """
 
 
@@ -50,7 +50,7 @@ class MerchantStore(Protocol):
     def load_settings(self, scope: Scope) -> MerchantSettings:
         """The settings of a merchant, with its accounts of the mode.
 
-        A store may answer with settings that it read some seconds ago.
+        They may have been read some seconds ago.
         """
 
     def change_settings(
@@ -60,16 +60,16 @@ class MerchantStore(Protocol):
         duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
-        """Changes the given settings, for payments from now on.
+        """Changes the given settings for new payments; stored payments keep theirs.
 
-        The same store answers with them at once. Stored payments keep theirs.
+        The same store object has the new settings at once.
         """
 
 
 class AccountStore(Protocol):
     """The provider accounts of merchants.
 
-    Methods that read raise DocumentUnreadable where credentials cannot be opened.
+    Methods that read raise DocumentUnreadable where credentials cannot be decrypted.
     """
 
     def add(self, account: StoredAccount) -> None:
@@ -82,27 +82,27 @@ class AccountStore(Protocol):
         """One account. Raises AccountNotFound."""
 
     def find_connected(self, name: str, mode: Mode) -> StoredAccount:
-        """The account that is Stripe's ``name``. Raises AccountNotFound."""
+        """The account with Stripe's id ``name``. Raises AccountNotFound."""
 
     def retirement_dates(self, mode: Mode) -> Mapping[Account, datetime | None]:
-        """All accounts of a mode, the oldest first, and since when each is retired.
+        """All accounts of a mode, oldest first, with the dates of their retirement.
 
-        No secret is opened.
+        No secret is decrypted.
         """
 
     def list(
         self, *, merchant: str | None = None, ids: Sequence[str] | None = None
     ) -> Sequence[StoredAccount]:
-        """All accounts, a merchant's, or those of ``ids``; the oldest first.
+        """All accounts, a merchant's, or those of ``ids``; oldest first.
 
-        One that cannot be read is left out, and reported.
+        An unreadable account is omitted and logged.
         """
 
     def list_unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
-        """The ids of accounts whose credentials cannot be opened."""
+        """The ids of accounts whose credentials cannot be decrypted."""
 
     def replace(self, account: StoredAccount) -> bool:
-        """Writes a changed account over the version before it.
+        """Writes a changed account in place of its previous version.
 
-        False where somebody else wrote that version first.
+        False where that version is not the stored one any more.
         """

@@ -1,4 +1,4 @@
-"""Admission of calls to accounts: breakers, limits, and their metrics."""
+"""The admission of calls to accounts: breakers, rate limits and their metrics."""
 
 from __future__ import annotations
 
@@ -15,48 +15,47 @@ from domain.rate_limit import TokenGrant
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which calls may be made now, and when the others may ask again."""
+    """The admitted calls, and the wait of the others."""
 
     granted: Sequence[Call]
-    retry_in: timedelta
-    delay: float = 0.0  #: seconds to wait before these calls, half a second at most
-    #: Those behind an open breaker: waiting is for nobody knows how long. What is
-    #: neither here nor granted waits for the account's limit.
+    retry_in: timedelta  #: the wait of the calls that were not granted
+    delay: float = 0.0  #: seconds to wait before the granted calls, at most 0.5
+    #: Calls that an open breaker stops. The other calls that were not granted wait for
+    #: the account's rate limit.
     blocked: Sequence[Call] = ()
 
 
 class AdmissionControl(Protocol):
-    """Stands before each account, by its id: at most so many calls, or none.
+    """Admits calls to an account by its id, through its breakers and its rate limit.
 
-    Whoever is admitted waits as long as it says, makes the calls and tells of each.
-    Neither method raises, whatever it depends on is doing.
+    After admission the caller waits for ``delay``, makes the calls and records each
+    outcome. Neither method raises, even where its dependencies fail.
     """
 
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
-        """Takes leave for ``calls``, each of another operation.
+        """Requests admission of ``calls``, each of another operation.
 
-        What is not ``urgent`` leaves room for what is.
+        Calls that are not ``urgent`` leave a part of the limit to urgent ones.
         """
 
     def record(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        """Says what came of calls."""
+        """Records the outcomes of calls."""
 
 
 class BreakerStore(Protocol):
-    """The breakers of all accounts, shared by all workers and kept for good.
+    """The breakers of all accounts, shared by all workers and stored durably.
 
     Every method raises StoreUnavailable where it cannot answer.
     """
 
     def load_all(self) -> Mapping[str, CircuitBreaker]:
-        """The breakers that moved, and the deployment's own accounts', by
-        ``breaker_name``.
+        """The breakers that ever opened, and the deployment's own accounts', by name.
 
-        Whatever is not among them is closed.
+        All other breakers are closed.
         """
 
     def open(
@@ -69,13 +68,13 @@ class BreakerStore(Protocol):
         probed: CircuitBreaker | None = None,
         refused_operations: Sequence[str] = (),
     ) -> CircuitBreaker | None:
-        """Opens the breaker; None where that was not to be done.
+        """Opens the breaker; None where nothing was changed.
 
-        An operator's word stands: nobody else changes that. Being misconfigured comes
-        before failing, and what is open for a reason is not opened for it again.
-        ``probed`` is the breaker whose probe failed: if no later probe was taken, it
-        stays open for this reason, and rests for longer. ``tried`` are the operations
-        that were refused, or whose probe it was; the last CHANGES are kept.
+        A breaker that an operator opened stays as it is. MISCONFIGURED replaces
+        FAILING, and an open breaker is not opened again for the same reason. ``probed``
+        is the breaker whose probe failed: without a later probe it stays open for this
+        reason, with a longer delay. ``refused_operations`` are those that were refused,
+        or that of the probe; the last MAX_CHANGES are kept.
         """
 
     def close(
@@ -86,35 +85,35 @@ class BreakerStore(Protocol):
         by: str,
         probed: CircuitBreaker | None = None,
     ) -> CircuitBreaker | None:
-        """Closes the breaker; None where that was not to be done.
+        """Closes the breaker; None where nothing was changed.
 
-        ``probed`` is the breaker whose probe succeeded: that closes it if no later
-        probe was taken, and no operator opened it. What opened a misconfigured breaker
-        stays known then: it was refused for a reason of its own.
+        ``probed`` is the breaker whose probe succeeded: that closes it, unless there
+        was a later probe or an operator opened it. A misconfigured breaker keeps its
+        refused operations then: they were refused for a reason of their own.
         """
 
     def claim_probe(self, name: str) -> CircuitBreaker | None:
-        """The breaker with a new probe, for the one caller whose it is; else None."""
+        """The breaker with a new probe for one caller; None for all others."""
 
 
 class RateLimiter(Protocol):
-    """Each account's bucket of calls, shared by all workers; never raises."""
+    """The bucket of calls of each account, shared by all workers; never raises."""
 
     def acquire(self, account: str, wanted: int, within: float) -> TokenGrant:
-        """As many of ``wanted`` calls as there are ``within`` so many seconds."""
+        """As many of the ``wanted`` calls as are available ``within`` seconds."""
 
     def pause(self, account: str, by: float) -> None:
-        """Gives nothing for ``by`` seconds."""
+        """Allows no calls for ``by`` seconds."""
 
 
 class AdmissionMetrics(Protocol):
-    """Counts what the breakers do."""
+    """The metrics of admission."""
 
     def count_opened(self, breaker: CircuitBreaker, trip_reason: TripReason) -> None:
-        """This process opened a breaker."""
+        """Counts a breaker that this process opened."""
 
     def count_probe(self, breaker: CircuitBreaker) -> None:
-        """It sends a probe."""
+        """Counts a probe that this process sends."""
 
     def count_postponed(self, account: str, count: int) -> None:
-        """So many payments were not admitted."""
+        """Counts calls that were not admitted."""

@@ -1,4 +1,4 @@
-"""What the use cases of operators need of the world, over all merchants of a mode."""
+"""The ports of operators, over all merchants of a mode."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ class OperatorView(Protocol):
     """The payments of all merchants of one mode. Raises StoreUnavailable."""
 
     def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
-        """At most ``limit`` payments that have what is searched for, newest first.
+        """At most ``limit`` payments with matching operations, newest first.
 
-        ``before`` is a payment's id: only older ones than it. What is sealed of them
-        may be left out, so none of them is written back.
+        ``before`` is a payment's id: all results are older than it. Encrypted fields
+        may be missing, so none of the payments may be written back.
         """
 
     def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """At most ``limit`` of an account's of which we heard from ``since`` until
-        before ``until`` (UTC) that money had moved, in any order.
+        """At most ``limit`` payments of an account with a movement, in any order.
+
+        The answer with the movement came from ``since`` until before ``until`` (UTC).
         """
 
     def get(self, payment_id: str) -> Payment | None:
         """One payment, or None where there is none. Raises DocumentUnreadable."""
 
     def load(self, ids: Sequence[str]) -> list[Payment]:
-        """Those of ``ids`` that are there, as they are stored now, in any order."""
+        """The stored payments of ``ids``, in any order."""
 
     def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
-        """An account's with a dispute of one of ``refs``, ids of its charges or
-        captures, in any order.
+        """The payments of an account with a dispute of one of ``refs``, in any order.
+
+        ``refs`` are the provider's ids of charges or captures.
         """
 
 
@@ -44,32 +46,32 @@ class ReplayStore(Protocol):
     """The frozen sets of one mode. Every method raises StoreUnavailable."""
 
     def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
-        """Stores a new set; until it returns, nobody sees it."""
+        """Stores a new set, which is visible as a whole only."""
 
     def get(self, replay_id: str) -> ReplaySet | None:
         """A set, or None where there is none of that id."""
 
     def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
-        """Writes how far a set has come, unless it has left the stage ``was``."""
+        """Writes the stage and run of a set; False if its stage is not ``was`` now."""
 
     def claim_due(self) -> ReplaySet | None:
-        """A running set that nobody has worked on for a second.
+        """A running set that no call has claimed for a second.
 
-        It is the caller's for the next one: its rate holds for all together.
+        The claim holds for the next second, so the set's rate holds over all processes.
         """
 
     def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
     ) -> list[ReplayItem]:
-        """At most ``limit`` items in order, from behind number ``after``.
+        """At most ``limit`` items in order, after number ``after``.
 
-        ``left``: only those that have no verdict yet.
+        With ``left``, only items without an outcome.
         """
 
     def record_outcomes(
         self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
     ) -> None:
-        """Gives the items of these numbers their verdicts; the first one stands."""
+        """Stores the outcomes of items by their numbers; an earlier outcome stays."""
 
     def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
-        """How many items have which verdict."""
+        """The number of items by outcome."""

@@ -1,4 +1,4 @@
-"""Stored payments and the queue of their work, as the use cases need them."""
+"""The ports of payments: their store, and the queue of wake-up messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.payments.submission import Mode, ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose payments: a merchant sees its own alone, in one mode."""
+    """The payments of one merchant in one mode."""
 
     merchant: str
     mode: Mode
@@ -22,76 +22,76 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which payments to list; every given field must match."""
+    """A query for payments; every given field must match."""
 
     status: Status | None = None
     provider: ProviderName | None = None
     reference: str | None = None
-    disputed: bool | None = None  #: whether it has a dispute, open or ended
+    disputed: bool | None = None  #: with or without disputes, open or ended
     created_from: datetime | None = None  #: inclusive, UTC
     created_before: datetime | None = None  #: exclusive, UTC
-    before: str | None = None  #: a payment id: only older ones than it
+    before: str | None = None  #: a payment id: all results are older than it
     limit: int = 20
 
 
 class PaymentStore(Protocol):
-    """The truth. Every method raises StoreUnavailable where it cannot answer."""
+    """The durable store of payments. Every method raises StoreUnavailable."""
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """Stores each payment once for its scope and idempotency key.
 
-        Returns, in order, what is stored under each key: the payment itself or an
-        earlier one. What it returns is durable. Raises ReferenceInProgress where
-        another payment guards the reference of one of them; the others are stored.
+        Returns, in order, the stored payment of each key: the given one or an earlier
+        one. All of them are durable. Raises ReferenceInProgress where another payment
+        blocks the reference of one of them; the others are stored.
         """
 
     def amend(self, payment: Payment) -> Payment | None:
-        """Writes a step of somebody who holds no lease, and leaves a lease alone.
+        """Writes a step that needs no lease; a lease of a worker stays.
 
-        Returns what is stored now; None where the payment has moved on meanwhile.
+        Returns the stored payment; None where the payment has changed meanwhile.
         Raises IdempotencyMismatch where the idempotency key of one of its operations
         is another payment's.
         """
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """Those of ``ids`` on which work is owed and that nobody holds."""
+        """The payments of ``ids`` that are due and have no lease."""
 
     def postpone(self, ids: Sequence[str], by: timedelta) -> None:
-        """Lets work on ``ids`` be owed ``by`` from now at the earliest.
+        """Makes the payments of ``ids`` without a lease due ``by`` from now, at least.
 
-        Only where nobody holds them; no step, and nothing on the timeline.
+        It is no step and adds no event.
         """
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Writes each step, with a lease where it has a claim, unless it moved on.
+        """Writes each step unless its payment changed, with a lease if it has a claim.
 
-        Returns those that are ours now, ``news`` stored and ``version`` raised.
+        Returns the written payments, with their events stored and ``version`` raised.
         """
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Writes each step and gives its lease back, unless the payment moved on.
+        """Writes each step and ends its lease, unless the payment changed.
 
-        Returns those that were written.
+        Returns the written payments.
         """
 
     def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Those of ``payments`` whose claim still stands, as they are stored now."""
+        """The given payments whose claim is still valid, as they are stored now."""
 
     def renew_leases(self, ids: Sequence[str]) -> None:
-        """Prolongs the leases that this store's owner still holds on ``ids``."""
+        """Renews the leases that this process still has on ``ids``."""
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """At most ``limit`` payments on which work is owed now.
+        """At most ``limit`` ids of due payments.
 
-        Each account's in turn, what waited longest first. Of a long backlog every
-        other one is what became due last: nothing waits for the whole of it.
+        Accounts take turns, and the longest wait comes first. In a long backlog every
+        second id is one that became due last, so that it need not wait for the others.
         """
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """One payment, or None where ``scope`` has no such payment."""
 
     def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
-        """The payment of which a request had this key, or None where none had."""
+        """The payment with a request of this key, or None."""
 
     def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
         """At most ``query.limit`` payments, newest first."""
@@ -100,27 +100,27 @@ class PaymentStore(Protocol):
         """A payment's events in order, or None where there is no such payment."""
 
     def find_settled(self, ids: Sequence[str]) -> set[str]:
-        """Those of ``ids`` on which no work is owed, or that are not there."""
+        """The ids of ``ids`` without work for a worker, or without a payment."""
 
 
 class DueWorkSource(Protocol):
-    """Where work is owed. Raises StoreUnavailable."""
+    """A source of due work. Raises StoreUnavailable."""
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """What work is owed on now, ``limit`` at most."""
+        """At most ``limit`` ids of due work."""
 
 
 class JobQueue(Protocol):
-    """The wake-up message. It may lose everything it is told."""
+    """The queue of wake-up messages. It may lose any message."""
 
     def notify(self, ids: Sequence[str]) -> None:
-        """Tells the workers of payments, or webhooks, on which work is owed.
+        """Sends the workers a wake-up message for payments or webhooks.
 
-        Never waits for the broker and never raises.
+        It never waits for the broker and never raises.
         """
 
     def free_slots(self) -> int:
-        """How many more ids the queue should take now; 0 where it is full.
+        """The number of ids that the queue has room for; 0 where it is full.
 
         Raises QueueUnavailable where the broker does not answer.
         """

@@ -1,4 +1,4 @@
-"""A payment provider, as the use cases call it."""
+"""The port of a payment provider."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from domain.payments.payment import Payment
 
 
 class Provider(Protocol):
-    """Stripe, PayPal, or a stand-in: it translates and decides nothing.
+    """An adapter of a provider: it translates and decides nothing.
 
     ``send`` and ``look_up`` raise NotSent or another NotExecuted where the call was not
-    carried out, LookupRequired or another OutcomeUnknown where it may have been,
-    NeedsReview where a person must look, and no other error.
+    carried out, LookupRequired or another OutcomeUnknown where it may have been carried
+    out, NeedsReview where an operator must decide, and no other error.
     """
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """The body (JSON) of the request that carries ``operation`` out.
 
-        Pure. Raises InvalidPayment where the provider takes no such payment.
+        No call is made. Raises InvalidPayment where the provider takes no such payment.
         """
 
     def send(self, payment: Payment) -> Answer:
-        """Sends what ``payment.working.send`` has written down."""
+        """Sends the recorded send of ``payment.claimed_operation``."""
 
     def look_up(self, payment: Payment) -> Answer:
-        """What became of ``payment.working``; it changes nothing at the provider.
+        """The status of ``payment.claimed_operation``, by reads only.
 
-        ABSENT only where a read that cannot lag proves that it never arrived.
+        ABSENT requires a read that cannot lag and proves that it never arrived.
         """

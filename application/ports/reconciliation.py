@@ -1,4 +1,4 @@
-"""What a reconciliation needs of a provider."""
+"""The port of a provider's statement, for reconciliations."""
 
 from __future__ import annotations
 
@@ -13,41 +13,37 @@ from domain.reconciliation import Movement, UnreadableEntry
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
-    """A part of what a provider lists."""
+    """One page of a provider's list of movements."""
 
     movements: Sequence[Movement]  #: some hundred at most
-    next_cursor: (
-        str | None
-    )  #: what to ask for the next page with; None: this is the last
-    unreadable: Sequence[
-        UnreadableEntry
-    ] = ()  #: what it has beside them, and cannot be read
+    next_cursor: str | None  #: the cursor of the next page; None: this is the last one
+    unreadable: Sequence[UnreadableEntry] = ()  #: other entries of the page
 
 
 class Statement(Protocol):
-    """What Stripe, PayPal or a stand-in says that moved. It changes nothing there.
+    """The movements of an account at its provider, by reads only.
 
-    Both methods raise ProviderError where it cannot be read, MalformedAnswer where an
-    answer came that is not shaped as we know it.
+    All methods raise ProviderError where the provider cannot be read, and
+    MalformedAnswer where the shape of its answer is unknown.
     """
 
     def list_page(
         self, since: datetime, until: datetime, cursor: str | None
     ) -> StatementPage:
-        """What moved from ``since`` until before ``until`` (UTC), by one call.
+        """The movements from ``since`` until before ``until`` (UTC), by one call.
 
-        It may lag, so what it lacks proves nothing; what it has, the provider has.
-        Raises ListTooLong, with the first page, where it is too much at once.
+        The list may lag, so a missing movement proves nothing. Raises ListTooLong, on
+        the first page, where the time has too many movements.
         """
 
     def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
-        """All that the provider has of ``payment`` now, by two calls at most.
+        """All movements of ``payment`` at the provider now, by two calls at most.
 
-        A read by id does not lag. None where we know no id to read it by.
+        A read by id does not lag. None where no id for the read is known.
         """
 
     def find_payment_id(self, ref: str) -> str | None:
-        """Our payment, as we wrote it on the charge or capture ``ref``, by one call.
+        """Our payment's id on the charge or capture ``ref``, by one call.
 
-        None where nothing of ours is written there. Raises ProviderError.
+        None where it has none of our ids. Raises ProviderError.
         """

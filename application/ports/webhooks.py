@@ -1,4 +1,4 @@
-"""What the handling of webhooks needs of the world, beside the other ports."""
+"""The ports of webhooks and disputes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,33 @@ from domain.webhooks import WebhookStatus, Webhook
 
 
 class WebhookInbox(Protocol):
-    """The webhooks of one mode, each once. Every method raises StoreUnavailable."""
+    """The stored webhooks of one mode. Every method raises StoreUnavailable."""
 
     def add(self, webhook: Webhook) -> bool:
-        """Stores a webhook, unless it is there; whether it was new.
-
-        What it returns for is durable.
-        """
+        """Stores a webhook durably, unless it is stored already; True if it was new."""
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """Those of ``ids`` that are due, or will be in a moment."""
+        """The webhooks of ``ids`` that are due, or will be within ``WAKEUP_GRACE``."""
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """The webhooks that are due, longest first."""
+        """At most ``limit`` ids of due webhooks, the longest wait first."""
 
     def save_results(self, webhooks: Sequence[Webhook]) -> None:
-        """Writes what became of each, unless it was handled already."""
+        """Writes the result of each webhook, unless it was handled already."""
 
     def find(
         self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """At most ``limit`` of that fate, received since then, newest first."""
+        """At most ``limit`` webhooks received since then, newest first."""
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        """Has those of ``ids`` handled again from ``now``; how many were there."""
+        """Makes the webhooks of ``ids`` due again at ``now``; returns their number."""
 
 
 class WebhookVerifier(Protocol):
-    """Knows one provider's webhooks from anybody else's."""
+    """Verifies the webhooks of one provider."""
 
-    event_types: frozenset[str]  #: of events that tell us something
+    event_types: frozenset[str]  #: the types of events that concern payments
 
     def verify(
         self,
@@ -50,21 +47,21 @@ class WebhookVerifier(Protocol):
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """The event in a request of the provider's; names of headers in small letters.
+        """The event of a signed request; names of headers are in small letters.
 
-        ``sender`` is the client address, which bounds what one of them may cost.
-        Raises WebhookRefused or WebhookNotTrusted where it is not the provider's,
-        CertificateUnavailable where that cannot be told now, and WebhookDropped where
-        the provider has signed it and it is not for us.
+        ``sender`` is the client's address, whose costly requests are limited.
+        Raises WebhookRefused or WebhookNotTrusted where the request is not the
+        provider's, CertificateUnavailable where that cannot be decided now, and
+        WebhookDropped where the provider signed it for another deployment.
         """
 
 
 class DisputeReader(Protocol):
-    """What a provider shows of its disputes. It changes nothing there."""
+    """Reads the disputes of a provider."""
 
     def read(self, update: DisputeUpdate) -> DisputeSnapshot:
-        """What ``hint`` is about, as it is now: by its id, which does not lag.
+        """The dispute of ``update`` as it is now, by its id, which does not lag.
 
-        Of a reversal, the dispute that it belongs to, where there is one. Raises
+        For a reversal, the dispute that it belongs to, if there is one. Raises
         ProviderError, and no other error.
         """

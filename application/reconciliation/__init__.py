@@ -1,1 +1,1 @@
-"""Compares what a provider moved with what is stored."""
+"""Compares the movements at a provider with the stored payments."""

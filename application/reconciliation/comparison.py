@@ -1,4 +1,4 @@
-"""What a comparison has counted so far, each movement once."""
+"""The state of a comparison under way, in which each movement counts once."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from domain.reconciliation import (
     compare_pair,
 )
 
-#: Both sides are read so far at once: of Stripe's limit some 90,000 movements, whose
-#: ids are remembered meanwhile.
+#: The part of the time that is read at once: some 90,000 movements at Stripe's limit,
+#: whose ids are in memory meanwhile.
 SLICE_LENGTH: Final = timedelta(hours=1)
-#: Differences that a report lists: more is one cause, and some hundred show it.
+#: The most differences that a report lists. More of them have one cause.
 MAX_DIFFERENCES: Final = 2_000
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What was found from ``since`` until before ``until`` (UTC), slice by slice.
+    """The findings from ``since`` until before ``until`` (UTC), slice by slice.
 
-    What it remembers of pairs that agree is of two slices at most.
+    Pairs that agree are remembered for two slices at most.
     """
 
     since: datetime
@@ -39,16 +39,16 @@ class Comparison:
     differences: dict[tuple[str | None, str | None], Difference] = field(
         default_factory=dict
     )
-    matched: set[str] = field(default_factory=set)  #: ours, by operation; this slice
-    matched_before: set[str] = field(default_factory=set)  #: and in the one before
+    matched: set[str] = field(default_factory=set)  #: operation ids of this slice
+    matched_before: set[str] = field(default_factory=set)  #: and of the one before
     remembered: tuple[datetime, datetime] = field(init=False)  #: the time of both
-    #: Payments in this slice, with the provider's ids that a read of each has shown.
-    #: None: there was nothing to read it by, or it moves.
+    #: Payments that were read in this slice, with the provider's ids of the read. None:
+    #: no id was known for a read, or the payment changes.
     compared_payments: dict[str, frozenset[str | None] | None] = field(
         default_factory=dict
     )
-    #: Payments of ours, by the provider's id of a charge whose refund names none. None:
-    #: it is nobody's of ours.
+    #: Our payments' ids by the provider's id of a charge, for refunds without our ids.
+    #: None: the charge is not of a payment of ours.
     payment_ids: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,21 +56,21 @@ class Comparison:
 
     @property
     def difference_count(self) -> int:
-        """How many pairs differ, those that are not listed included."""
+        """The number of all differences, listed or not."""
         return sum(self.counts.values())
 
     def begin_slice(self, begin: datetime, end: datetime) -> None:
-        """Forgets all but the last slice, and begins this one."""
+        """Begins a slice, and forgets all but the last one."""
         self.matched_before, self.matched = self.matched, set()
         self.remembered = (max(self.since, begin - SLICE_LENGTH), end)
         self.compared_payments.clear()
 
     def has_matched(self, ours: Movement) -> bool:
-        """Whether a movement of ours was counted lately as one that agrees."""
+        """Whether a movement of ours agreed in this slice or the last one."""
         return ours.operation in self.matched or ours.operation in self.matched_before
 
     def is_counted(self, pair: Pair) -> bool:
-        """Whether a pair is counted in another slice, or is of another time."""
+        """Whether a pair counts in another slice, or is of another time."""
         ours, theirs = pair
         if ours is not None and self.has_matched(ours):
             return True
@@ -79,12 +79,12 @@ class Comparison:
             return True
         if compare_pair(pair) is not None or theirs is None or theirs.at is None:
             return False
-        # It agrees, so it has when it was listed, or will.
+        # A pair that agrees counts in the slice that lists it.
         first, last = self.remembered
         return self.since <= theirs.at < first or last <= theirs.at < self.until
 
     def count_match(self, pair: Pair) -> None:
-        """Counts a pair once; of one that we are at, only theirs could be counted."""
+        """Counts a pair that agrees once; an open one does not count yet."""
         ours = pair[0]
         if ours is None or ours.operation is None or ours.status is MovementStatus.OPEN:
             return
@@ -94,7 +94,7 @@ class Comparison:
         self.totals.add(pair)
 
     def add_pair(self, pair: Pair) -> Difference | None:
-        """Takes a pair in; how its sides differ, where they do and it is new."""
+        """Counts a pair; returns its difference, if it has a new one."""
         found = compare_pair(pair)
         if found is None:
             self.count_match(pair)
@@ -105,13 +105,13 @@ class Comparison:
         return found
 
     def add_unreadable(self, unreadable: UnreadableEntry) -> None:
-        """Takes in what cannot be read; no sum has it."""
+        """Counts an unreadable entry as a difference; it has no part in the sums."""
         self._count_if_new(
             Difference(DifferenceKind.UNREADABLE, None, None, unreadable)
         )
 
     def _count_if_new(self, found: Difference) -> bool:
-        """Counts a difference, unless that is done."""
+        """Counts a difference once; returns whether it is new."""
         key = (found.operation, found.ref)
         if key in self.differences:
             return False

@@ -1,4 +1,4 @@
-"""What every reconciliation of a process shares, and how it asks a provider."""
+"""The dependencies of reconciliations, and their calls to a provider."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from domain.errors import (
 from domain.payments.submission import Mode
 from domain.reconciliation import ReconciliationReport
 
-#: Seconds before a call that was not answered is made again: a restart at the
-#: provider's may take as long. A call that is refused for its rate waits as well.
+#: Seconds before each retry of a failed call: long enough for a restart at the
+#: provider.
 _RETRY_DELAYS: Final = (0.5, 1.0, 2.0)
-#: What a provider asks for beyond that is not waited for.
+#: Seconds of the longest wait that a provider may ask for.
 _MAX_RETRY_DELAY: Final = 60.0
 
 _T = TypeVar("_T")
 
 
 class DifferenceStore(Protocol):
-    """The differences that are open. Raises StoreUnavailable."""
+    """The open differences. Raises StoreUnavailable."""
 
     def record_report(self, report: ReconciliationReport) -> None:
-        """Opens the differences of ``report``, and closes those that agree by now."""
+        """Opens the differences of ``report``, and closes those that agree now."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationContext:
-    """What every reconciliation of a process shares."""
+    """The dependencies of the reconciliations of a process."""
 
     statements: Callable[[Account], Statement]
     view: OperatorView
@@ -50,7 +50,7 @@ class ReconciliationContext:
     differences: DifferenceStore
     limiter: RateLimiter
     breakers: BreakerStore
-    #: Seconds between two calls, so that most of an account's are left for payments.
+    #: Seconds between two calls, so that most of the rate limit is left for payments.
     pace: Callable[[Account], float]
     mode: Mode
     clock: Callable[[], datetime]
@@ -65,10 +65,10 @@ def call_with_retries(
     calls: int,
     context: ReconciliationContext,
 ) -> _T:
-    """What ``ask`` returns, which makes so many calls at most.
+    """The result of ``request``, a read which makes at most ``calls`` calls.
 
-    A read does no harm twice, so whatever may be over soon is asked again. Raises
-    ProviderError, and NotReconciled at an open breaker.
+    A read may be repeated, so temporary errors are retried. Raises ProviderError, and
+    NotReconciled at an open breaker.
     """
     for wait in _RETRY_DELAYS:
         _acquire_calls(account, calls, context)
@@ -89,11 +89,10 @@ def call_with_retries(
 def _acquire_calls(
     account: Account, calls: int, context: ReconciliationContext
 ) -> None:
-    """Waits for leave to make so many calls, with the patience of a backlog. Raises
-    NotReconciled at an open breaker.
+    """Waits for the tokens of so many calls, behind urgent payments.
 
-    Nothing of a reconciliation opens a breaker: an account may lack the right to
-    reports and still take payments.
+    Raises NotReconciled at an open breaker. A reconciliation itself opens no breaker:
+    an account may lack the right to reports and still take payments.
     """
     breaker = context.breakers.load_all().get(account.id)
     if breaker is not None and breaker.is_open:
@@ -103,7 +102,7 @@ def _acquire_calls(
         )
         raise NotReconciled(words)
     while calls:
-        taken = context.limiter.acquire(account.id, calls, MAX_TOKEN_WAIT)
-        calls -= taken.granted
-        wait = max(taken.delay, taken.retry_in if calls else 0.0)
-        context.sleep(max(wait, context.pace(account) * taken.granted))
+        grant = context.limiter.acquire(account.id, calls, MAX_TOKEN_WAIT)
+        calls -= grant.granted
+        wait = max(grant.delay, grant.retry_in if calls else 0.0)
+        context.sleep(max(wait, context.pace(account) * grant.granted))

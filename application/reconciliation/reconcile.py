@@ -1,7 +1,7 @@
-"""Compares what a provider says moved with what we say, and corrects nothing.
+"""Compares a provider's movements with ours, and corrects nothing.
 
-A list finds what may differ, a read of the payment by its ids decides. Both sides are
-read slice by slice of time, so that a month costs no more memory than an hour.
+The provider's list finds candidates, and a read of the payment by its ids decides. Both
+sides are read in slices of time, so that a month costs no more memory than an hour.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ from domain.reconciliation import (
 
 log = get_logger(__name__)
 
-#: Payments of ours that are read at once; each is some kilobytes.
+#: The most payments that are read at once; each is some kilobytes.
 _MAX_PAYMENTS: Final = 1_000
-#: No time is halved further: what we write has this resolution.
+#: The shortest slice: the resolution of stored times.
 _MIN_SLICE: Final = timedelta(milliseconds=1)
-#: Reads of a payment that moves meanwhile; then the next run judges it.
-_ROUNDS: Final = 3
+#: Reads of a payment that changes meanwhile; then the next run compares it.
+_MAX_READS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a comparison has come."""
+    """The progress of a comparison."""
 
-    share: float  #: of the time that is compared, from 0 to 1
+    share: float  #: the compared part of the time, from 0 to 1
     compared: int
     difference_count: int
 
@@ -80,11 +80,11 @@ def reconcile(
     context: ReconciliationContext,
     on_progress: Callable[[Progress], None],
 ) -> ReconciliationReport:
-    """Compares what moved from ``since`` until before ``until`` (UTC).
+    """Compares the movements from ``since`` until before ``until`` (UTC).
 
-    Both are whole seconds. Stores the differences as open ones. Where a payment of
-    ours differs, a look at that operation is asked for; nothing else is written.
-    Raises NotReconciled and StoreUnavailable.
+    Both are whole seconds. Stores the differences as open. Where a payment differs, a
+    status lookup of the operation becomes due; nothing else is written. Raises
+    NotReconciled and StoreUnavailable.
     """
     began_at, so_far = context.clock(), Comparison(since, until)
     run = _Run(account, context, so_far)
@@ -120,7 +120,7 @@ def reconcile(
 def split_range(
     since: datetime, until: datetime, length: timedelta
 ) -> Iterator[tuple[datetime, datetime]]:
-    """The time from ``since`` until ``until`` in parts of ``length`` at most."""
+    """The time from ``since`` until ``until`` in parts of at most ``length``."""
     while since < until:
         end = min(since + length, until)
         yield since, end
@@ -128,7 +128,10 @@ def split_range(
 
 
 def _compare_provider_slice(run: _Run, begin: datetime, end: datetime) -> None:
-    """What the provider lists of a slice; of a busy one by its halves."""
+    """Compares the movements that the provider lists in a slice.
+
+    A slice that is too long for one list is compared by halves.
+    """
     try:
         _compare_pages(run, begin, end)
     except ListTooLong:
@@ -148,20 +151,20 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
             calls=1,
             context=run.context,
         )
-        for unread in page.unreadable:
-            run.comparison.add_unreadable(unread)
+        for entry in page.unreadable:
+            run.comparison.add_unreadable(entry)
         _compare_provider_initiated(
             run, [one for one in page.movements if one.direction in PROVIDER_INITIATED]
         )
-        asked = [
+        requested = [
             _with_payment(run, one)
             for one in page.movements
             if one.direction not in PROVIDER_INITIATED
         ]
-        named = {one.payment for one in asked if one.payment is not None}
-        ours = {one.id: one for one in _load_payments(run, named)}
+        ids = {one.payment for one in requested if one.payment is not None}
+        ours = {one.id: one for one in _load_payments(run, ids)}
         listed: dict[str, list[Movement]] = {}
-        for one in asked:
+        for one in requested:
             if one.payment in ours:
                 listed.setdefault(one.payment, []).append(one)
             else:
@@ -174,36 +177,41 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
 
 
 def _with_payment(run: _Run, movement: Movement) -> Movement:
-    """A listed movement with our payment. A refund that others made has none of our
-    ids, but the charge that it is of does."""
-    traced, of = run.comparison.payment_ids, movement.charge_ref
+    """A listed movement with our payment's id.
+
+    An external refund has none of our ids, but its charge has them.
+    """
+    payment_ids, charge_ref = run.comparison.payment_ids, movement.charge_ref
     if (
         movement.payment is not None
         or movement.direction is not Direction.REFUNDED
-        or of is None
+        or charge_ref is None
     ):
         return movement
-    if of not in traced and len(traced) < _MAX_PAYMENTS:
+    if charge_ref not in payment_ids and len(payment_ids) < _MAX_PAYMENTS:
         statement = run.context.statements(run.account)
         try:
-            traced[of] = call_with_retries(
+            payment_ids[charge_ref] = call_with_retries(
                 run.account,
-                lambda: statement.find_payment_id(of),
+                lambda: statement.find_payment_id(charge_ref),
                 calls=1,
                 context=run.context,
             )
         except MalformedAnswer:
-            traced[of] = None
-    return replace(movement, payment=traced.get(of))
+            payment_ids[charge_ref] = None
+    return replace(movement, payment=payment_ids.get(charge_ref))
 
 
-def _compare_provider_initiated(run: _Run, taken: Sequence[Movement]) -> None:
-    """What the provider took by itself, or gave back, is ours where we know a dispute
-    of that charge; which one of them took how much only the provider can say."""
-    refs = sorted({one.charge_ref for one in taken if one.charge_ref is not None})
+def _compare_provider_initiated(run: _Run, movements: Sequence[Movement]) -> None:
+    """Counts movements that the provider made by itself.
+
+    Such a movement agrees where we know a dispute of its charge. Amounts are not
+    compared: only the provider knows the share of each dispute.
+    """
+    refs = sorted({one.charge_ref for one in movements if one.charge_ref is not None})
     disputed = run.context.view.find_disputed(run.account, refs) if refs else []
     known = {each.ref: one.id for one in disputed for each in one.disputes}
-    for one in taken:
+    for one in movements:
         if one.charge_ref in known:
             run.comparison.totals.add(
                 (replace(one, payment=known[one.charge_ref]), one)
@@ -212,8 +220,8 @@ def _compare_provider_initiated(run: _Run, taken: Sequence[Movement]) -> None:
             _count_pair(run, (None, one))
 
 
-def _load_payments(run: _Run, named: set[str]) -> list[Payment]:
-    found = run.context.view.load(sorted(named)) if named else []
+def _load_payments(run: _Run, ids: set[str]) -> list[Payment]:
+    found = run.context.view.load(sorted(ids)) if ids else []
     return [one for one in found if one.account == run.account]
 
 
@@ -229,7 +237,7 @@ def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> 
 
 
 def _compare_unlisted(run: _Run, begin: datetime, end: datetime) -> None:
-    """What we say moved in a slice, and the provider's lists have not shown."""
+    """Compares our movements in a slice that the provider's list did not have."""
     for payment in _find_moved(run, begin, end):
         if any(
             one.at is not None
@@ -241,7 +249,7 @@ def _compare_unlisted(run: _Run, begin: datetime, end: datetime) -> None:
 
 
 def _find_moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
-    """Ours of a slice; of a busy one its halves, so that few are held at once."""
+    """Our payments with movements in a slice, by halves where they are too many."""
     found = run.context.view.find_moved(run.account, begin, end, limit=_MAX_PAYMENTS)
     if len(found) < _MAX_PAYMENTS or end - begin <= _MIN_SLICE:
         yield from found
@@ -252,20 +260,20 @@ def _find_moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
 
 
 def _compare_payment(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
-    """Compares all of a payment with what a read of it by its ids shows.
+    """Compares a payment with a read of it by its ids at the provider.
 
-    Ours is as it was while theirs was read, else it is read again. What is listed with
-    our payment's id, and is no part of what that read shows, stands beside it: it moved
-    by an object that we do not know, as a second charge does.
+    Both are read again where the payment changed meanwhile. A listed movement with our
+    payment's id that the read does not show is compared as well: it belongs to an
+    object that we do not know, such as a second charge.
     """
-    judged = run.comparison.compared_payments
-    if payment.id in judged:
-        for one in _movements_of_other_payments(listed, judged[payment.id]):
+    compared = run.comparison.compared_payments
+    if payment.id in compared:
+        for one in _unknown_movements(listed, compared[payment.id]):
             _count_pair(run, (None, one), payment)
         return
-    judged[payment.id] = None
+    compared[payment.id] = None
     statement = run.context.statements(run.account)
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_READS):
         before = payment
         try:
             theirs = call_with_retries(
@@ -286,12 +294,12 @@ def _compare_payment(run: _Run, payment: Payment, listed: Sequence[Movement]) ->
         shown = listed
     else:
         refs = frozenset(one.ref for one in theirs)
-        judged[payment.id] = refs
-        shown = [*theirs, *_movements_of_other_payments(listed, refs)]
-    # What others made has none of our ids, and is the payment's all the same.
-    named = (replace(one, payment=one.payment or payment.id) for one in shown)
-    asked = [one for one in named if not is_withdrawal(payment, one)]
-    for pair in match_movements(list_movements(payment), asked):
+        compared[payment.id] = refs
+        shown = [*theirs, *_unknown_movements(listed, refs)]
+    # External movements have none of our ids, but they belong to the payment.
+    of_payment = (replace(one, payment=one.payment or payment.id) for one in shown)
+    requested = [one for one in of_payment if not is_withdrawal(payment, one)]
+    for pair in match_movements(list_movements(payment), requested):
         if not run.comparison.is_counted(pair):
             _count_pair(run, pair, payment)
 
@@ -299,49 +307,49 @@ def _compare_payment(run: _Run, payment: Payment, listed: Sequence[Movement]) ->
 def _unreadable_payment(
     run: _Run, payment: Payment, listed: Sequence[Movement]
 ) -> UnreadableEntry:
-    """That the provider's read of ``payment`` tells nothing; when it moved."""
-    moved = [
+    """The entry of a payment that cannot be read at the provider."""
+    times = [
         one.at for one in (*listed, *list_movements(payment)) if one.at is not None
     ]
     since, until = run.comparison.since, run.comparison.until
-    at = next((one for one in moved if since <= one < until), since)
+    at = next((one for one in times if since <= one < until), since)
     return UnreadableEntry(at, next(iter(payment.refs.values()), None), payment.id)
 
 
-def _movements_of_other_payments(
+def _unknown_movements(
     listed: Sequence[Movement], refs: frozenset[str | None] | None
 ) -> list[Movement]:
-    """Those of ``listed`` that a read of their payment did not show."""
+    """The listed movements that the read of their payment did not show."""
     return [] if refs is None else [one for one in listed if one.ref not in refs]
 
 
 def _count_pair(run: _Run, pair: Pair, payment: Payment | None = None) -> None:
-    """Takes a pair into the report; a payment of ours that differs is looked into.
+    """Counts a pair; a payment of ours that differs is looked up.
 
-    What others did with it is thereby taken over, and agrees in the next comparison.
+    The lookup records external changes, so that the next comparison agrees.
     """
-    found = run.comparison.add_pair(pair)
-    if found is not None and payment is not None:
-        _request_lookup(run, payment.id, found)
+    difference = run.comparison.add_pair(pair)
+    if difference is not None and payment is not None:
+        _request_lookup(run, payment.id, difference)
 
 
-def _request_lookup(run: _Run, payment_id: str, found: Difference) -> None:
-    """Has the operation looked at, unless work is owed on it or a person decides.
+def _request_lookup(run: _Run, payment_id: str, difference: Difference) -> None:
+    """Makes a status lookup of the operation due, where its state allows one.
 
-    The beat rings for it within a second.
+    The beat notifies the workers of it within a second.
     """
-    auditor, reason = run.context, f"{run.account.id} differs: {found.kind}"
-    who = Intervention("reconciliation", reason)
+    context, reason = run.context, f"{run.account.id} differs: {difference.kind}"
+    intervention = Intervention("reconciliation", reason)
     for payment in _load_payments(run, {payment_id}):
         try:
             operation = payment.get_operation(
-                found.operation or payment.first_operation.id
+                difference.operation or payment.first_operation.id
             )
-            step = request_lookup(payment, operation, who, now=auditor.clock())
+            step = request_lookup(payment, operation, intervention, now=context.clock())
         except (Conflict, PaymentNotFound):
             return
-        # Where it has moved on meanwhile, the next run sees how it is then.
+        # If the payment has changed meanwhile, the next run compares it.
         try:
-            auditor.store.amend(step)
+            context.store.amend(step)
         except WriteRefused:
             log.error("lookup_refused", payment=payment_id)

@@ -97,7 +97,7 @@ class Answer:
     refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
     next_action: NextAction | None = None
     failure: Failure | None = None
-    #: What an operation that is pending or needs action waits for, in words.
+    #: ``Operation.waiting_for`` of a pending operation, or one that needs action.
     waiting_for: str | None = None
     request_id: str | None = None  #: the provider's id of the call
     expires_at: datetime | None = None  #: an authorization's money is released then

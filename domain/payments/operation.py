@@ -168,7 +168,7 @@ class Hold:
     expires_at: datetime | None  #: the money is released then; None: not known
     honored_until: datetime | None = None  #: guaranteed until then (PayPal: 3 days)
     warnings_sent: int = 0  #: warnings so far
-    asked: bool = False  #: its time has ended, and a status lookup is due
+    asked: bool = False  #: its time has ended, and status lookups have begun
     ended: HoldEnd | None = None
     multicapture: bool = False  #: a capture may leave the rest on hold (Stripe)
 

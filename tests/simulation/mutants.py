@@ -79,7 +79,7 @@ MUTANTS: Final = (
     Mutant(
         "a payment that recovery does not see",
         "application/accept.py",
-        "        due_at=max(now + WAKEUP_GRACE, starts),",
+        "        due_at=max(now + WAKEUP_GRACE, starts_at),",
         "        due_at=None,",
     ),
     Mutant(

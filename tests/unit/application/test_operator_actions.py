@@ -49,7 +49,7 @@ def test_a_preview_says_what_would_happen_and_changes_nothing(
 
 
 def test_a_search_without_bounds_is_refused(desk: OperatorContext) -> None:
-    with pytest.raises(Conflict, match="whose payments"):
+    with pytest.raises(Conflict, match="give a merchant or ids"):
         previewed(desk, Search(state=State.SUCCEEDED))
 
 
