@@ -48,44 +48,48 @@ def opened(
     breakers: BreakerStore, why: TripReason = TripReason.FAILING
 ) -> CircuitBreaker:
     """Stripe's breaker, which ``why`` opened just now."""
-    gate = breakers.open(STRIPE, trip_reason=why, reason=f"it is {why}", by="one")
-    assert gate is not None
-    return gate
+    breaker = breakers.open(STRIPE, trip_reason=why, reason=f"it is {why}", by="one")
+    assert breaker is not None
+    return breaker
 
 
 def probed(breakers: BreakerStore, setup: BreakersSetup) -> CircuitBreaker:
     """Stripe's breaker with a probe of ours, its time having come."""
     setup.pass_time(MISCONFIGURED_PROBE_DELAY)
-    gate = breakers.claim_probe(STRIPE)
-    assert gate is not None
-    return gate
+    breaker = breakers.claim_probe(STRIPE)
+    assert breaker is not None
+    return breaker
 
 
 class BreakersSuite:
     """Its subclass's module has a fixture ``setup`` and imports ``breakers``."""
 
-    def test_gates_that_never_moved_are_closed(self, breakers: BreakerStore) -> None:
+    def test_breakers_without_a_change_are_closed(self, breakers: BreakerStore) -> None:
         assert breakers.load_all() == {
             name: CircuitBreaker(name) for name in ProviderName
         }
         assert breakers.claim_probe(STRIPE) is None
         assert breakers.close(STRIPE, reason="why not", by="one") is None
 
-    def test_an_open_gate_is_told_to_every_process_with_who_and_why(
+    def test_open_breaker_is_visible_to_every_process_with_its_reason(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
-        gate = opened(breakers)
-        assert (gate.state, gate.trip_reason) == (BreakerState.OPEN, TripReason.FAILING)
-        assert (gate.reason, gate.by) == ("it is failing", "one")
+        breaker = opened(breakers)
+        assert (breaker.state, breaker.trip_reason) == (
+            BreakerState.OPEN,
+            TripReason.FAILING,
+        )
+        assert (breaker.reason, breaker.by) == ("it is failing", "one")
         assert (
-            gate.since is not None and gate.probe_at == gate.since + FIRST_PROBE_DELAY
+            breaker.since is not None
+            and breaker.probe_at == breaker.since + FIRST_PROBE_DELAY
         )
         other = setup.breakers().load_all()
-        assert other[STRIPE].changes == gate.changes
-        assert other[STRIPE].probe_at == gate.probe_at
+        assert other[STRIPE].changes == breaker.changes
+        assert other[STRIPE].probe_at == breaker.probe_at
         assert not other[PAYPAL].is_open
 
-    def test_what_is_open_is_not_opened_again_but_for_a_weightier_reason(
+    def test_open_breaker_is_opened_again_only_for_a_stronger_reason(
         self, breakers: BreakerStore
     ) -> None:
         first = opened(breakers)
@@ -117,8 +121,8 @@ class BreakersSuite:
         several = [setup.breakers() for _ in range(8)]
         with ThreadPoolExecutor(len(several)) as pool:
             taken = list(pool.map(lambda one: one.claim_probe(STRIPE), several))
-        [gate] = [one for one in taken if one is not None]
-        assert gate.probe_number == 1 and not gate.is_probe_due
+        [breaker] = [one for one in taken if one is not None]
+        assert breaker.probe_number == 1 and not breaker.is_probe_due
         assert not breakers.load_all()[STRIPE].is_probe_due
 
     def test_a_dead_workers_probe_is_followed_by_another_and_comes_too_late(
@@ -144,28 +148,33 @@ class BreakersSuite:
             assert late is None
         assert breakers.load_all()[STRIPE].is_open
 
-    def test_a_probe_that_succeeds_closes_the_gate(
+    def test_successful_probe_closes_the_breaker(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         opened(breakers)
         probe = probed(breakers, setup)
-        gate = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
-        assert gate is not None and not gate.is_open
-        assert (gate.trip_reason, gate.probe_at, gate.failed_probes, gate.by) == (
+        breaker = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
+        assert breaker is not None and not breaker.is_open
+        assert (
+            breaker.trip_reason,
+            breaker.probe_at,
+            breaker.failed_probes,
+            breaker.by,
+        ) == (
             None,
             None,
             0,
             "two",
         )
-        assert [one.state for one in gate.changes] == ["open", "closed"]
+        assert [one.state for one in breaker.changes] == ["open", "closed"]
         assert breakers.claim_probe(STRIPE) is None
         again = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
         assert again is None
 
-    def test_a_probe_that_fails_leaves_it_open_to_rest_for_longer(
+    def test_failed_probe_keeps_the_breaker_open_for_longer(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
-        gate = opened(breakers)
+        breaker = opened(breakers)
         waits = []
         for _ in range(3):
             probe = probed(breakers, setup)
@@ -182,28 +191,28 @@ class BreakersSuite:
         for rest, wait in zip(rests, waits, strict=True):
             assert rest - MOMENT < wait <= rest
         # Failing again is no change: it would push out those that people look for.
-        assert breakers.load_all()[STRIPE].changes == gate.changes
+        assert breakers.load_all()[STRIPE].changes == breaker.changes
 
-    def test_a_probe_that_finds_us_refused_says_so(
+    def test_refused_probe_changes_the_reason(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         opened(breakers)
         probe = probed(breakers, setup)
-        gate = breakers.open(
+        breaker = breakers.open(
             STRIPE,
             trip_reason=TripReason.MISCONFIGURED,
             reason="401",
             by="two",
             probed=probe,
         )
-        assert gate is not None and gate.trip_reason is TripReason.MISCONFIGURED
-        assert [one.trip_reason for one in gate.changes] == [
+        assert breaker is not None and breaker.trip_reason is TripReason.MISCONFIGURED
+        assert [one.trip_reason for one in breaker.changes] == [
             TripReason.FAILING,
             TripReason.MISCONFIGURED,
         ]
 
     @pytest.mark.parametrize("well", [True, False])
-    def test_an_operators_word_stands_against_a_probe_under_way(
+    def test_operators_change_stands_against_a_probe_under_way(
         self, breakers: BreakerStore, setup: BreakersSetup, well: bool
     ) -> None:
         opened(breakers)
@@ -222,22 +231,22 @@ class BreakersSuite:
         assert moved is None
         setup.pass_time(timedelta(days=1))
         assert breakers.claim_probe(STRIPE) is None
-        gate = breakers.close(STRIPE, reason="done", by="person")
-        assert gate is not None and not gate.is_open
+        breaker = breakers.close(STRIPE, reason="done", by="person")
+        assert breaker is not None and not breaker.is_open
 
-    def test_a_gate_before_one_kind_of_calls_moves_by_itself(
+    def test_breaker_of_one_kind_of_calls_is_independent(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         name = breaker_name(STRIPE, CallKind.REFUNDS)
-        gate = breakers.open(
+        breaker = breakers.open(
             name,
             trip_reason=TripReason.MISCONFIGURED,
             reason="403",
             by="one",
             refused_operations=["op_1"],
         )
-        assert gate is not None and gate.is_open
-        assert (gate.account, gate.call_kind) == (STRIPE, CallKind.REFUNDS)
+        assert breaker is not None and breaker.is_open
+        assert (breaker.account, breaker.call_kind) == (STRIPE, CallKind.REFUNDS)
         found = setup.breakers().load_all()
         assert found[name].is_open and not found[STRIPE].is_open
         assert breakers.claim_probe(STRIPE) is None
@@ -253,7 +262,7 @@ class BreakersSuite:
         )
         probe = probed(breakers, setup)
         again = ["op_1", "$op"]
-        gate = breakers.open(
+        breaker = breakers.open(
             STRIPE,
             trip_reason=why,
             reason="401",
@@ -261,12 +270,14 @@ class BreakersSuite:
             probed=probe,
             refused_operations=again,
         )
-        assert gate is not None and len(gate.refused_operations) == MAX_CHANGES
-        assert gate.refused_operations == tuple([*(tried[2:]), *again])
-        assert breakers.load_all()[STRIPE].refused_operations == gate.refused_operations
+        assert breaker is not None and len(breaker.refused_operations) == MAX_CHANGES
+        assert breaker.refused_operations == tuple([*(tried[2:]), *again])
+        assert (
+            breakers.load_all()[STRIPE].refused_operations == breaker.refused_operations
+        )
 
     @pytest.mark.parametrize("by_probe", [True, False])
-    def test_what_was_refused_is_forgotten_by_all_but_a_probe_that_succeeds(
+    def test_refused_operations_are_kept_only_by_a_successful_probe(
         self, breakers: BreakerStore, setup: BreakersSetup, by_probe: bool
     ) -> None:
         why = TripReason.MISCONFIGURED
@@ -274,11 +285,11 @@ class BreakersSuite:
             STRIPE, trip_reason=why, reason="401", by="one", refused_operations=["op_1"]
         )
         probe = probed(breakers, setup) if by_probe else None
-        gate = breakers.close(STRIPE, reason="done", by="two", probed=probe)
-        assert gate is not None
-        assert gate.refused_operations == (("op_1",) if by_probe else ())
+        breaker = breakers.close(STRIPE, reason="done", by="two", probed=probe)
+        assert breaker is not None
+        assert breaker.refused_operations == (("op_1",) if by_probe else ())
 
-    def test_what_failed_in_an_outage_is_forgotten_with_it(
+    def test_failed_operations_of_an_outage_are_forgotten(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         opened(breakers)
@@ -293,8 +304,8 @@ class BreakersSuite:
         )
         assert failed is not None and failed.refused_operations == ("op_1",)
         probe = probed(breakers, setup)
-        gate = breakers.close(STRIPE, reason="well", by="a", probed=probe)
-        assert gate is not None and gate.refused_operations == ()
+        breaker = breakers.close(STRIPE, reason="well", by="a", probed=probe)
+        assert breaker is not None and breaker.refused_operations == ()
 
     def test_only_the_last_changes_are_kept(self, breakers: BreakerStore) -> None:
         for number in range(MAX_CHANGES):
@@ -306,13 +317,11 @@ class BreakersSuite:
         assert len(changes) == MAX_CHANGES
         assert [one.reason for one in changes[-2:]] == [f"{MAX_CHANGES - 1}"] * 2
 
-    def test_what_a_person_writes_is_kept_to_the_letter(
-        self, breakers: BreakerStore
-    ) -> None:
+    def test_operators_reason_is_stored_literally(self, breakers: BreakerStore) -> None:
         reason = "$why {$set: 1} ünïcode"
-        gate = breakers.open(
+        breaker = breakers.open(
             STRIPE, trip_reason=TripReason.OPERATOR, reason=reason, by="$by"
         )
-        assert gate is not None
-        assert (gate.reason, gate.by) == (reason, "$by")
-        assert (gate.changes[0].reason, gate.changes[0].by) == (reason, "$by")
+        assert breaker is not None
+        assert (breaker.reason, breaker.by) == (reason, "$by")
+        assert (breaker.changes[0].reason, breaker.changes[0].by) == (reason, "$by")

@@ -31,8 +31,8 @@ def webhook(
     """One that is due, received ``number`` seconds after NOW."""
     at = NOW + number * SECOND
     event, body = f"evt_{number}", '{"id": "é"}'
-    told = Webhook(Account.own(provider), event, "it.happened", body, received_at=at)
-    return replace(told, due_at=at, starts_at=at)
+    webhook = Webhook(Account.own(provider), event, "it.happened", body, received_at=at)
+    return replace(webhook, due_at=at, starts_at=at)
 
 
 class InboxSuite:
@@ -56,7 +56,7 @@ class InboxSuite:
         post.now = NOW + SECOND
         assert post.inbox.load([second.id]) == [second]
 
-    def test_what_is_due_is_found_longest_first(self, post: Post) -> None:
+    def test_due_webhooks_are_found_longest_wait_first(self, post: Post) -> None:
         for number in (3, 1, 2, 9):
             post.inbox.add(webhook(number))
         post.now = NOW + 3 * SECOND
@@ -71,7 +71,7 @@ class InboxSuite:
         assert post.inbox.load([webhook().id]) == []
 
     @pytest.mark.parametrize("fate", sorted({*WebhookStatus} - {WebhookStatus.WAITING}))
-    def test_what_was_handled_is_due_no_more_and_stays_so(
+    def test_handled_webhook_is_never_due_again(
         self, post: Post, fate: WebhookStatus
     ) -> None:
         kept = webhook()
@@ -86,7 +86,7 @@ class InboxSuite:
         [found] = post.inbox.find(status=fate, since=None, limit=9)
         assert (found.status, found.payment, found.tries) == (fate, payment().id, 0)
 
-    def test_one_that_is_tried_again_is_due_later(self, post: Post) -> None:
+    def test_retried_webhook_is_due_later(self, post: Post) -> None:
         kept = webhook()
         post.inbox.add(kept)
         post.inbox.save_results(

@@ -44,7 +44,7 @@ class LimiterSuite:
         assert taken.retry_in == pytest.approx(27 / 20, abs=0.1)
         assert limiter.acquire(STRIPE, 32, 0.0).granted in (0, 1)
 
-    def test_who_waits_gets_more(self, limiter: RateLimiter) -> None:
+    def test_longer_wait_gets_more_tokens(self, limiter: RateLimiter) -> None:
         taken = limiter.acquire(STRIPE, 32, 0.25)
         assert taken.granted == 2 * BURST
         assert taken.delay == pytest.approx(0.25, abs=0.01)

@@ -77,7 +77,7 @@ class PaymentClaimsSuite:
         setup.store("two").claim_many([claims[1]])
         assert ids_of(store.claim_many(claims)) == [new[0].id, new[2].id]
 
-    def test_a_claim_that_hands_over_to_a_person_takes_no_lease(
+    def test_claim_with_an_escalation_takes_no_lease(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
@@ -123,7 +123,7 @@ class PaymentClaimsSuite:
         assert store.get(SHOP, won.id) == done
         assert len(store.load_timeline(SHOP, won.id) or ()) == 3
 
-    def test_a_renewal_prolongs_only_what_its_owner_holds(
+    def test_renewal_prolongs_only_the_leases_of_its_owner(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         mine = claimed(store, setup, number=1)

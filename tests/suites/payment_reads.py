@@ -59,7 +59,7 @@ class PaymentReadsSuite:
             payment(one).id for one in numbers
         ]
 
-    def test_a_page_has_what_is_disputed_or_what_is_not(
+    def test_page_has_payments_with_disputes_or_without(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         _six_payments(store, setup.now())
@@ -114,7 +114,7 @@ class PaymentReadsSuite:
         ]
         assert timeline[1].data["provider_key"] == won.first_operation.provider_key
 
-    def test_settled_is_what_no_work_is_owed_on_and_what_is_not_there(
+    def test_settled_ids_have_no_work_or_no_payment(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup, number=1)
@@ -124,7 +124,7 @@ class PaymentReadsSuite:
         store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
         assert store.find_settled(ids) == {won.id, ids[2]}
 
-    def test_a_payment_that_waits_for_a_person_counts_as_settled(
+    def test_payment_in_review_counts_as_settled(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)

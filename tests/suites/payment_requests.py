@@ -30,7 +30,7 @@ from tests.support.fakes import pay
 class PaymentRequestsSuite:
     """The part of PaymentStoreSuite in which somebody else writes as well."""
 
-    def test_what_is_put_off_is_due_later_without_a_step(
+    def test_postponed_payment_is_due_later_without_a_step(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
@@ -39,7 +39,7 @@ class PaymentRequestsSuite:
         setup.pass_time(timedelta(minutes=1))
         assert store.load_due([new.id]) == [new]
 
-    def test_what_somebody_holds_or_nobody_owes_is_not_put_off(
+    def test_claimed_or_settled_payment_is_not_postponed(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         held = claimed(store, setup, number=1)
@@ -73,7 +73,7 @@ class PaymentRequestsSuite:
         ]
         assert ids_of(setup.store("two").load_due([held.id])) == [held.id]
 
-    def test_what_was_taken_over_is_held_by_nobody_else(
+    def test_payment_taken_over_is_held_by_its_new_owner_only(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
@@ -98,7 +98,7 @@ class PaymentRequestsSuite:
         assert len(stored.operations) == 2
         assert ids_of(store.load_due([paid.id])) == [paid.id]
 
-    def test_a_payment_that_was_called_off_can_be_read(
+    def test_canceled_payment_can_be_read(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
@@ -142,7 +142,7 @@ class PaymentRequestsSuite:
         [found] = store.insert_many([payment(2, key="k", now=setup.now())])
         assert found.id == paid.id
 
-    def test_one_payment_of_a_reference_stands_in_the_way_of_the_next(
+    def test_payment_of_a_reference_blocks_the_next_one(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         asked = submission(reference="r", duplicate_policy=DuplicatePolicy.UNFINISHED)

@@ -178,7 +178,7 @@ class PaymentStoreSuite(
         assert ids_of(store.list_payments(SHOP, Query())) == [ours.id]
         assert ids_of(store.list_payments(other, Query())) == [theirs.id]
 
-    def test_what_nobody_made_is_not_there(self, store: PaymentStore) -> None:
+    def test_unknown_payment_is_not_stored(self, store: PaymentStore) -> None:
         assert store.get(SHOP, "pay_none") is None
         assert store.load_timeline(SHOP, "pay_none") is None
         assert store.list_payments(SHOP, Query()) == []

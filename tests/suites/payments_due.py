@@ -34,7 +34,7 @@ class PaymentsDueSuite:
         setup.pass_time(timedelta(hours=1))
         assert ids_of(store.load_due([new.id])) == [new.id]
 
-    def test_a_put_off_never_brings_work_forward(
+    def test_postponement_never_makes_work_due_earlier(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         later = submission(execute_at=setup.now() + timedelta(hours=1))
@@ -57,14 +57,14 @@ class PaymentsDueSuite:
         assert store.find_due_ids(10) == longest
         assert store.find_due_ids(2) == [longest[0], longest[-1]]
 
-    def test_of_a_long_backlog_what_became_due_last_has_a_place(
+    def test_long_backlog_leaves_room_for_newly_due_work(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         ids = ids_of(_backlog(store, setup, range(1, 12)))
         assert store.find_due_ids(4) == [ids[0], ids[10], ids[1], ids[9]]
         assert sorted(store.find_due_ids(11)) == ids
 
-    def test_a_providers_backlog_stands_before_nobody_of_the_others(
+    def test_backlog_of_a_provider_does_not_delay_the_others(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         _backlog(store, setup, range(1, 12))
@@ -72,7 +72,7 @@ class PaymentsDueSuite:
         [late] = _backlog(store, setup, [12], asked)
         assert late.id in store.find_due_ids(3)
 
-    def test_an_accounts_backlog_stands_before_nobody_of_the_others(
+    def test_backlog_of_an_account_does_not_delay_the_others(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         _backlog(store, setup, range(1, 12))

@@ -52,7 +52,7 @@ class ProviderSuite:
         assert account.in_order(payment) == before
 
     @every_kind
-    def test_it_moves_the_money_once_and_says_how_much(
+    def test_charge_moves_the_money_once_with_its_amount(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind))
@@ -95,7 +95,7 @@ class ProviderSuite:
             assert account.moved(payment) == [price.minor * unit]
 
     @every_kind
-    def test_the_same_key_again_says_the_same_and_moves_nothing_more(
+    def test_resend_gets_the_same_answer_and_moves_no_more_money(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind))
@@ -117,7 +117,7 @@ class ProviderSuite:
         assert account.moved(claimed) == [PRICE.minor]
 
     @first_kind
-    def test_a_decline_says_why_and_moves_nothing_however_often(
+    def test_decline_has_its_reason_and_moves_no_money(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind, "declines"))
@@ -135,7 +135,7 @@ class ProviderSuite:
             (Kind.CHARGE, "waits", Verdict.PENDING),
         ],
     )
-    def test_what_is_not_decided_yet_has_moved_nothing_and_a_look_says_so_too(
+    def test_pending_charge_has_moved_no_money_by_send_and_by_lookup(
         self, account: Account, kind: Kind, does: str, verdict: Verdict
     ) -> None:
         payment = account.done(account.due(kind, does))
@@ -146,7 +146,7 @@ class ProviderSuite:
 
     @every_kind
     @pytest.mark.parametrize("trouble", [Trouble.ANSWER_LOST, Trouble.GARBLED])
-    def test_a_lost_answer_is_heard_by_a_resend(
+    def test_resend_gets_a_lost_answer(
         self, account: Account, kind: Kind, trouble: Trouble
     ) -> None:
         claimed = account.written_down(account.due(kind))
@@ -158,9 +158,7 @@ class ProviderSuite:
         assert len(account.moved(claimed)) == 1
 
     @every_kind
-    def test_a_lost_answer_is_found_by_a_look(
-        self, account: Account, kind: Kind
-    ) -> None:
+    def test_lookup_finds_a_lost_answer(self, account: Account, kind: Kind) -> None:
         payment = account.due(kind)
         account.arm(Trouble.ANSWER_LOST)
         unheard = account.done(payment)
@@ -176,7 +174,7 @@ class ProviderSuite:
         assert account.moved(unheard) == [PRICE.minor]
 
     @every_kind
-    def test_what_never_arrived_is_absent_where_that_can_be_proven(
+    def test_lost_request_is_absent_where_that_can_be_proven(
         self, account: Account, kind: Kind
     ) -> None:
         payment = account.due(kind)
@@ -194,7 +192,7 @@ class ProviderSuite:
         assert account.moved(unheard) == [PRICE.minor]
 
     @every_kind
-    def test_a_look_sees_what_succeeded_as_often_as_it_likes_and_changes_nothing(
+    def test_repeated_lookups_find_the_success_and_change_nothing(
         self, account: Account, kind: Kind
     ) -> None:
         payment = account.done(account.due(kind))
@@ -222,7 +220,7 @@ class ProviderSuite:
         _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
-    def test_a_rate_limit_did_nothing_and_says_how_long_to_rest(
+    def test_rate_limited_request_is_not_executed_and_has_a_wait(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind))
@@ -242,7 +240,7 @@ class ProviderSuite:
         _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
-    def test_a_500_that_moved_the_money_moves_it_once_and_only_a_look_tells(
+    def test_executed_500_moves_the_money_once_and_needs_a_lookup(
         self, account: Account, kind: Kind
     ) -> None:
         """Stripe says it again to the same key; PayPal that it was done before."""
@@ -260,7 +258,7 @@ class ProviderSuite:
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
         assert account.moved(claimed) == [PRICE.minor]
 
-    def test_what_was_not_written_down_is_not_sent(self, account: Account) -> None:
+    def test_unrecorded_send_is_not_sent(self, account: Account) -> None:
         payment = account.new()
         claimed = start_lookup(payment, payment.first_operation, now=payment.created_at)
         with pytest.raises(NeedsReview):

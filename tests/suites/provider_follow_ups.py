@@ -65,7 +65,7 @@ class FollowUpSuite:
         back = [each for kind, each in account.in_order(payment) if kind == "refund"]
         assert back == list(amounts)
 
-    def test_a_refund_whose_answer_was_lost_is_told_from_an_equal_one(
+    def test_refund_with_a_lost_answer_is_distinct_from_an_equal_one(
         self, account: Account
     ) -> None:
         payment = account.done(refund(account.charged(), 500))
@@ -87,7 +87,7 @@ class FollowUpSuite:
         assert account.in_order(voided)[1:] == [("void", 1999)]
         assert account.moved(again) == []
 
-    def test_a_hold_that_was_voided_is_seen_by_a_look_at_its_authorization(
+    def test_voided_hold_is_found_by_a_lookup_of_its_authorization(
         self, account: Account
     ) -> None:
         payment = account.done(void(account.held()))
@@ -96,7 +96,7 @@ class FollowUpSuite:
             is Verdict.CANCELED
         )
 
-    def test_a_capture_after_a_void_captures_nothing_and_a_look_says_why(
+    def test_capture_after_a_void_takes_no_money_and_a_lookup_has_the_reason(
         self, account: Account
     ) -> None:
         payment = account.held()
@@ -147,18 +147,14 @@ class FollowUpSuite:
         assert theirs.parent_ref in ours.first_operation.refs.values()
         assert account.moved(ours) == []
 
-    def test_a_refund_of_more_than_is_left_is_a_definite_no(
-        self, account: Account
-    ) -> None:
+    def test_refund_over_the_rest_is_a_final_refusal(self, account: Account) -> None:
         payment = account.charged()
         account.done(refund(payment, 1500))
         ours = account.done(refund(payment, 1500))
         assert ours.operations[-1].state is State.REJECTED
         assert account.moved(ours) == []
 
-    def test_a_capture_of_more_than_is_on_hold_is_a_definite_no(
-        self, account: Account
-    ) -> None:
+    def test_capture_over_the_hold_is_a_final_refusal(self, account: Account) -> None:
         asked = capture(account.held())
         last = replace(asked.operations[-1], amount=2 * PRICE.minor)
         ours = replace(asked, operations=(asked.first_operation, last))

@@ -93,7 +93,7 @@ def payment(
         starts_at=max(now, asked.execute_at or now),
         due_at=max(now + WAKEUP_GRACE, asked.execute_at or now),
     )
-    told = {"operation": operation.id, "to": operation.state.value}
+    data = {"operation": operation.id, "to": operation.state.value}
     time = ULID.from_timestamp((NOW + timedelta(hours=number)).timestamp())
     return Payment(
         # As if it was made ``number`` hours after NOW.
@@ -107,7 +107,7 @@ def payment(
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        pending_events=(Event(1, "payment.accepted", now, told),),
+        pending_events=(Event(1, "payment.accepted", now, data),),
     )
 
 
@@ -159,9 +159,9 @@ def disputed(payment: Payment, **fields: Any) -> DisputeSnapshot:
 
 def stored(payment: Payment) -> Payment:
     """As a store gives it back after a write."""
-    told = payment.event_count + len(payment.pending_events)
+    count = payment.event_count + len(payment.pending_events)
     return replace(
-        payment, version=payment.version + 1, event_count=told, pending_events=()
+        payment, version=payment.version + 1, event_count=count, pending_events=()
     )
 
 

@@ -23,7 +23,7 @@ from tests.suites.samples import NOW, SHOP, payment, submission
 from tests.unit.application.conftest import World
 
 
-def test_a_refund_is_reserved_stored_and_rung_for(world: World) -> None:
+def test_refund_is_reserved_stored_and_notified(world: World) -> None:
     paid = _paid(world)
     accepted = _refund(world, paid, 60)
     assert not accepted.replayed
@@ -93,7 +93,7 @@ def test_a_payment_that_others_write_meanwhile_is_read_again(world: World) -> No
     assert len(accepted.payment.operations) == 5
 
 
-def test_a_crowd_without_end_is_told_to_come_later(world: World) -> None:
+def test_request_that_always_meets_other_writes_is_refused(world: World) -> None:
     paid = _paid(world)
 
     def outdated(found: Payment) -> Payment:
@@ -111,7 +111,7 @@ def test_a_crowd_without_end_is_told_to_come_later(world: World) -> None:
     assert len(world.stored(paid).operations) == 1
 
 
-def test_what_calls_off_a_scheduled_payment_rings_no_bell(world: World) -> None:
+def test_void_of_a_scheduled_payment_notifies_no_worker(world: World) -> None:
     asked = submission(execute_at=NOW + timedelta(days=1))
     [one] = world.insert(payment(asked=asked))
     accept_request(
@@ -126,7 +126,7 @@ def test_what_calls_off_a_scheduled_payment_rings_no_bell(world: World) -> None:
     assert world.queue.waiting == []
 
 
-def test_a_payment_of_nobody_is_not_found(world: World) -> None:
+def test_unknown_payment_is_not_found(world: World) -> None:
     with pytest.raises(PaymentNotFound):
         _refund(world, "pay_none", 1)
 

@@ -42,7 +42,7 @@ def test_a_closed_gate_lets_everything_through(account: Account) -> None:
 
 
 @pytest.mark.parametrize("failure", [NotSent(), OutcomeUnknown("no_answer")])
-def test_a_run_of_failures_opens_the_gate_for_every_process(
+def test_failures_in_a_row_open_the_breaker_for_every_process(
     account: Account, failure: ProviderError
 ) -> None:
     one, other = account.gates(), account.gates()
@@ -57,29 +57,29 @@ def test_a_run_of_failures_opens_the_gate_for_every_process(
     assert one.admit(PAYPAL, 5).granted == 5
 
 
-def test_declines_never_open_a_gate(account: Account) -> None:
-    gates = account.gates()
+def test_declines_never_open_a_breaker(account: Account) -> None:
+    control = account.gates()
     for _ in range(10):
-        tried(gates, *[DECLINE] * 32)
+        tried(control, *[DECLINE] * 32)
     assert not account.gate.is_open
 
 
-def test_failures_that_are_the_lesser_part_open_nothing(account: Account) -> None:
-    gates = account.gates()
+def test_failures_below_half_of_the_calls_open_no_breaker(account: Account) -> None:
+    control = account.gates()
     for _ in range(MIN_FAILURES):
-        tried(gates, NotSent(), DECLINE, DECLINE)
+        tried(control, NotSent(), DECLINE, DECLINE)
     assert not account.gate.is_open
 
 
-def test_failures_long_ago_open_nothing(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY[:-1])
+def test_old_failures_open_no_breaker(account: Account) -> None:
+    control = account.gates()
+    tried(control, *AWAY[:-1])
     account.pass_time(timedelta(seconds=WINDOW_SECONDS))
-    tried(gates, NotSent())
+    tried(control, NotSent())
     assert not account.gate.is_open
 
 
-def test_one_probe_goes_through_whose_success_closes_the_gate(account: Account) -> None:
+def test_successful_probe_closes_the_breaker(account: Account) -> None:
     one, other = account.gates(), account.gates()
     tried(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
@@ -93,7 +93,7 @@ def test_one_probe_goes_through_whose_success_closes_the_gate(account: Account) 
     assert other.admit(STRIPE, 32).granted == 32
 
 
-def test_what_failed_before_a_gate_opened_does_not_open_it_again(
+def test_failures_before_the_opening_do_not_open_the_breaker_again(
     account: Account,
 ) -> None:
     one, other = account.gates(), account.gates()
@@ -106,32 +106,32 @@ def test_what_failed_before_a_gate_opened_does_not_open_it_again(
     assert not account.gate.is_open
 
 
-def test_a_probe_that_fails_leaves_the_gate_open_for_longer(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+def test_failed_probe_keeps_the_breaker_open_for_longer(account: Account) -> None:
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert tried(gates, NotSent()) == 1
+    assert tried(control, NotSent()) == 1
     assert account.gate.is_open and account.gate.failed_probes == 1
     assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
-    assert gates.admit(STRIPE, 5).again_in == 2 * FIRST_PROBE_DELAY
+    assert control.admit(STRIPE, 5).again_in == 2 * FIRST_PROBE_DELAY
 
 
-def test_calls_under_way_when_a_gate_opened_are_no_probes(account: Account) -> None:
+def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
     """Their outcomes come from other threads, while a probe is out."""
-    gates = account.gates()
-    tried(gates, *AWAY)
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert gates.admit(STRIPE, 1).granted == 1
+    assert control.admit(STRIPE, 1).granted == 1
     with ThreadPoolExecutor(1) as stragglers:
-        stragglers.submit(gates.record, STRIPE, [DECLINE]).result()
-        stragglers.submit(gates.record, STRIPE, AWAY).result()
+        stragglers.submit(control.record, STRIPE, [DECLINE]).result()
+        stragglers.submit(control.record, STRIPE, AWAY).result()
     assert account.gate.is_open and account.gate.failed_probes == 0
-    gates.record(STRIPE, [DECLINE])
-    tried(gates, NotSent())
+    control.record(STRIPE, [DECLINE])
+    tried(control, NotSent())
     assert not account.gate.is_open, "it forgot what failed while it was open"
 
 
-def test_a_probe_that_was_never_heard_of_is_followed_by_another(
+def test_probe_without_an_outcome_is_followed_by_another(
     account: Account,
 ) -> None:
     dead, other = account.gates(), account.gates()
@@ -144,80 +144,80 @@ def test_a_probe_that_was_never_heard_of_is_followed_by_another(
     assert other.admit(STRIPE, 1).granted == 1
 
 
-def test_a_probe_that_a_stopping_worker_gave_back_says_nothing(
+def test_probe_given_back_by_a_stopping_worker_changes_nothing(
     account: Account,
 ) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(gates, NotSent("worker_stopping"))
+    tried(control, NotSent("worker_stopping"))
     assert account.gate.is_open and account.gate.failed_probes == 0
 
 
-def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
+def test_refused_credentials_open_the_breaker_until_a_probe_succeeds(
     account: Account,
 ) -> None:
-    gates = account.gates()
-    tried(gates, DECLINE, Misconfigured("token_refused"), DECLINE)
+    control = account.gates()
+    tried(control, DECLINE, Misconfigured("token_refused"), DECLINE)
     assert account.gate.trip_reason is TripReason.MISCONFIGURED
     assert "token_refused" in account.gate.reason
-    assert gates.admit(STRIPE, 5).again_in == FIRST_PROBE_DELAY
+    assert control.admit(STRIPE, 5).again_in == FIRST_PROBE_DELAY
     account.pass_time(MISCONFIGURED_PROBE_DELAY)
-    tried(gates, Misconfigured("token_refused"))
-    assert gates.admit(STRIPE, 5).granted == 0
+    tried(control, Misconfigured("token_refused"))
+    assert control.admit(STRIPE, 5).granted == 0
     account.pass_time(MISCONFIGURED_PROBE_DELAY)
-    tried(gates, DECLINE)
+    tried(control, DECLINE)
     assert not account.gate.is_open
     assert account.counts.opens == {(STRIPE, TripReason.MISCONFIGURED): 1}
 
 
-def test_one_thing_that_is_not_permitted_opens_no_gate(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *[NotPermitted("permission_denied")] * 20)
+def test_request_without_permission_opens_no_breaker(account: Account) -> None:
+    control = account.gates()
+    tried(control, *[NotPermitted("permission_denied")] * 20)
     assert not account.gate.is_open
-    tried(gates, NotPermitted("permission_denied"), Misconfigured("token_refused"))
+    tried(control, NotPermitted("permission_denied"), Misconfigured("token_refused"))
     assert "token_refused" in account.gate.reason
 
 
 def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(gates, Misconfigured("invalid_api_key"))
+    tried(control, Misconfigured("invalid_api_key"))
     assert account.gate.trip_reason is TripReason.MISCONFIGURED
 
 
-def test_an_operators_gate_lets_no_probe_through(account: Account) -> None:
-    gates = account.gates()
+def test_breaker_opened_by_an_operator_allows_no_probe(account: Account) -> None:
+    control = account.gates()
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
     for _ in range(5):
-        admission = gates.admit(STRIPE, 32)
+        admission = control.admit(STRIPE, 32)
         assert admission.granted == 0 and admission.again_in == PAUSED_RETRY_DELAY
         account.pass_time(timedelta(hours=1))
     account.breakers.close(STRIPE, reason="done", by="ann")
-    assert gates.admit(STRIPE, 32).granted == 32
+    assert control.admit(STRIPE, 32).granted == 32
 
 
-def test_the_gates_are_read_once_a_second_whoever_asks(account: Account) -> None:
-    gates = account.gates()
+def test_breakers_are_read_once_a_second_by_all_threads(account: Account) -> None:
+    control = account.gates()
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: gates.admit(STRIPE, 1), range(100)))
+        list(threads.map(lambda _: control.admit(STRIPE, 1), range(100)))
     assert account.breakers.reads == 1
     account.pass_time(timedelta(seconds=CACHE_SECONDS))
-    gates.admit(STRIPE, 1)
+    control.admit(STRIPE, 1)
     assert account.breakers.reads == 2
 
 
-def test_nothing_passes_a_process_before_it_knows_its_gates(account: Account) -> None:
+def test_first_admission_waits_for_the_read_of_the_breakers(account: Account) -> None:
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
-    gates = account.gates()
+    control = account.gates()
     account.breakers.answers.clear()
     with ThreadPoolExecutor(4) as threads:
-        asking = [threads.submit(gates.admit, STRIPE, 8) for _ in range(4)]
+        asking = [threads.submit(control.admit, STRIPE, 8) for _ in range(4)]
         done, _ = wait(asking, timeout=0.2)
         account.breakers.answers.set()
     assert not done
@@ -226,24 +226,24 @@ def test_nothing_passes_a_process_before_it_knows_its_gates(account: Account) ->
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_without_a_database_what_was_known_last_goes_on(
+def test_last_known_breakers_hold_without_a_database(
     account: Account, is_open: bool
 ) -> None:
-    gates = account.gates()
+    control = account.gates()
     if is_open:
-        tried(gates, *AWAY)
+        tried(control, *AWAY)
     else:
-        gates.admit(STRIPE, 1)
+        control.admit(STRIPE, 1)
     account.breakers.away = True
     account.pass_time(FIRST_PROBE_DELAY + timedelta(seconds=CACHE_SECONDS))
-    assert gates.admit(STRIPE, 9).granted == (0 if is_open else 9)
-    gates.record(STRIPE, AWAY)  # which cannot be kept now
+    assert control.admit(STRIPE, 9).granted == (0 if is_open else 9)
+    control.record(STRIPE, AWAY)  # which cannot be kept now
     account.breakers.away = False
-    gates.record(STRIPE, [NotSent()])
+    control.record(STRIPE, [NotSent()])
     assert account.gate.is_open
 
 
-def test_those_who_are_put_off_together_come_back_apart(account: Account) -> None:
+def test_postponed_groups_come_back_at_different_times(account: Account) -> None:
     tried(account.gates(), *AWAY)
     waits = {
         account.gates(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
@@ -252,20 +252,20 @@ def test_those_who_are_put_off_together_come_back_apart(account: Account) -> Non
     assert waits == {FIRST_PROBE_DELAY, 1.5 * FIRST_PROBE_DELAY, 2 * FIRST_PROBE_DELAY}
 
 
-def test_a_probe_that_is_only_too_fast_closes_the_gate(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+def test_rate_limited_probe_closes_the_breaker(account: Account) -> None:
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(gates, NotExecuted("rate_limited"))
+    tried(control, NotExecuted("rate_limited"))
     assert not account.gate.is_open
-    assert gates.admit(STRIPE, 1).granted == 0
+    assert control.admit(STRIPE, 1).granted == 0
 
 
-def test_every_verdict_closes_a_gate(account: Account) -> None:
+def test_probe_with_any_verdict_closes_the_breaker(account: Account) -> None:
     for verdict in Verdict:
-        gates = account.gates()
-        tried(gates, *AWAY)
+        control = account.gates()
+        tried(control, *AWAY)
         account.pass_time(FIRST_PROBE_DELAY)
-        tried(gates, Answer(verdict))
+        tried(control, Answer(verdict))
         assert not account.gate.is_open
         account.pass_time(timedelta(seconds=WINDOW_SECONDS))

@@ -49,42 +49,42 @@ def account() -> Account:
 
 
 @pytest.fixture
-def gates(account: Account) -> SharedAdmissionControl:
+def control(account: Account) -> SharedAdmissionControl:
     """Those of one process."""
     return account.shared()
 
 
-def gate(account: Account, name: str = REFUNDS) -> CircuitBreaker:
+def find_breaker(account: Account, name: str = REFUNDS) -> CircuitBreaker:
     """A breaker as it is kept."""
     return account.breakers.load_all().get(name, CircuitBreaker(name))
 
 
-def ask(gates: SharedAdmissionControl, *calls: Call) -> Admission:
-    return gates.admit(STRIPE, calls)
+def ask(control: SharedAdmissionControl, *calls: Call) -> Admission:
+    return control.admit(STRIPE, calls)
 
 
 def try_call(
-    gates: SharedAdmissionControl, call: Call, outcome: Answer | ProviderError
+    control: SharedAdmissionControl, call: Call, outcome: Answer | ProviderError
 ) -> Sequence[Call]:
     """Asks for one call and tells what came of it; those that were granted."""
-    granted = ask(gates, call).granted
+    granted = ask(control, call).granted
     if granted:
-        gates.record(STRIPE, [(call, outcome)])
+        control.record(STRIPE, [(call, outcome)])
     return granted
 
 
 def test_a_refusal_of_one_kind_stops_that_kind_alone(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
-    assert gate(account).trip_reason is TripReason.MISCONFIGURED
-    assert gate(account).reason == (
+    try_call(control, refund(), REFUSED)
+    assert find_breaker(account).trip_reason is TripReason.MISCONFIGURED
+    assert find_breaker(account).reason == (
         "the provider refuses refunds to us (not_authorized)"
     )
     assert not account.gate.is_open
     assert account.counts.opens == {(REFUNDS, TripReason.MISCONFIGURED): 1}
     other = refund("op_2")
-    admission = ask(gates, refund(), CHARGE, other)
+    admission = ask(control, refund(), CHARGE, other)
     assert list(admission.granted) == [CHARGE]
     assert list(admission.blocked) == [refund(), other]
     assert admission.retry_in == FIRST_PROBE_DELAY
@@ -92,194 +92,197 @@ def test_a_refusal_of_one_kind_stops_that_kind_alone(
 
 @pytest.mark.parametrize("kind", CallKind)
 def test_every_kind_has_a_gate_of_its_own(
-    account: Account, gates: SharedAdmissionControl, kind: CallKind
+    account: Account, control: SharedAdmissionControl, kind: CallKind
 ) -> None:
     call = Call(kind, "op_1")
-    try_call(gates, call, REFUSED)
-    stopped = {one for one in CallKind if ask(gates, Call(one, "op_2")).blocked}
+    try_call(control, call, REFUSED)
+    stopped = {one for one in CallKind if ask(control, Call(one, "op_2")).blocked}
     assert stopped == {kind}
 
 
 def test_many_refused_calls_of_one_kind_never_stop_the_others(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
     for number in range(50):
-        gates.record(STRIPE, [(refund(f"op_{number}"), REFUSED)])
+        control.record(STRIPE, [(refund(f"op_{number}"), REFUSED)])
     assert not account.gate.is_open
-    assert ask(gates, CHARGE).granted == [CHARGE]
+    assert ask(control, CHARGE).granted == [CHARGE]
 
 
 def test_another_operation_than_the_one_that_was_refused_is_the_probe(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert not ask(gates, refund()).granted
+    assert not ask(control, refund()).granted
     other = refund("op_2")
-    assert list(ask(gates, refund(), other).granted) == [other]
-    gates.record(STRIPE, [(other, DECLINE)])
-    assert not gate(account).is_open
+    assert list(ask(control, refund(), other).granted) == [other]
+    control.record(STRIPE, [(other, DECLINE)])
+    assert not find_breaker(account).is_open
 
 
 def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
-    try_call(gates, refund("op_2"), DECLINE)
+    try_call(control, refund("op_2"), DECLINE)
     for _ in range(5):
         account.pass_time(MISCONFIGURED_PROBE_DELAY)
-        assert try_call(gates, refund(), REFUSED)
-        assert not gate(account).is_open
-    try_call(gates, refund("op_3"), REFUSED)
-    assert gate(account).is_open
+        assert try_call(control, refund(), REFUSED)
+        assert not find_breaker(account).is_open
+    try_call(control, refund("op_3"), REFUSED)
+    assert find_breaker(account).is_open
 
 
 def test_the_refused_operation_is_a_probe_only_where_no_other_comes_for_long(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY + KIND_REPROBE_DELAY - timedelta(seconds=1))
-    assert not ask(gates, refund()).granted
+    assert not ask(control, refund()).granted
     account.pass_time(timedelta(seconds=1 + CACHE_SECONDS))
-    assert try_call(gates, refund(), REFUSED)
-    assert gate(account).failed_probes == 1
+    assert try_call(control, refund(), REFUSED)
+    assert find_breaker(account).failed_probes == 1
     account.pass_time(KIND_REPROBE_DELAY + 2 * FIRST_PROBE_DELAY)
-    assert try_call(gates, refund(), DECLINE)
-    assert not gate(account).is_open
+    assert try_call(control, refund(), DECLINE)
+    assert not find_breaker(account).is_open
 
 
 def test_each_probe_of_a_refused_kind_is_another_operation(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund("op_0"), REFUSED)
+    try_call(control, refund("op_0"), REFUSED)
     names = [f"op_{number}" for number in range(6)]
     probes = []
     for _ in names[1:]:
         account.pass_time(MISCONFIGURED_PROBE_DELAY)
-        [probe] = ask(gates, *map(refund, names)).granted
-        gates.record(STRIPE, [(probe, REFUSED)])
+        [probe] = ask(control, *map(refund, names)).granted
+        control.record(STRIPE, [(probe, REFUSED)])
         probes.append(probe.operation)
     assert probes == names[1:]
 
 
 def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.breakers.close(REFUNDS, reason="new rights", by="ann")
     account.pass_time(timedelta(seconds=CACHE_SECONDS))
-    assert try_call(gates, refund(), REFUSED)
-    assert gate(account).is_open
+    assert try_call(control, refund(), REFUSED)
+    assert find_breaker(account).is_open
 
 
 def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     page = OutcomeUnknown("malformed_answer")
-    assert try_call(gates, CHARGE, page)
+    assert try_call(control, CHARGE, page)
     account.pass_time(2 * FIRST_PROBE_DELAY + timedelta(seconds=CACHE_SECONDS))
-    assert not ask(gates, CHARGE).granted
+    assert not ask(control, CHARGE).granted
     other = Call(CallKind.CHARGES, "op_other")
-    assert list(ask(gates, CHARGE, other).granted) == [other]
-    gates.record(STRIPE, [(other, DECLINE)])
+    assert list(ask(control, CHARGE, other).granted) == [other]
+    control.record(STRIPE, [(other, DECLINE)])
     assert not account.gate.is_open
 
 
 def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     failed = [Call(CallKind.CHARGES, f"op_{n}", has_failed=True) for n in range(3)]
     fresh = Call(CallKind.CHARGES, "op_fresh")
-    assert list(ask(gates, *failed, fresh).granted) == [fresh]
-    gates.record(STRIPE, [(fresh, NotSent())])
+    assert list(ask(control, *failed, fresh).granted) == [fresh]
+    control.record(STRIPE, [(fresh, NotSent())])
     account.pass_time(2 * FIRST_PROBE_DELAY)
-    assert list(ask(gates, *failed).granted) == failed[:1], "none other is there"
+    assert list(ask(control, *failed).granted) == failed[:1], "none other is there"
 
 
 def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    try_call(gates, CHARGE, NotSent())
+    try_call(control, CHARGE, NotSent())
     account.pass_time(2 * FIRST_PROBE_DELAY + ACCOUNT_REPROBE_DELAY)
-    assert try_call(gates, CHARGE, DECLINE)
+    assert try_call(control, CHARGE, DECLINE)
     assert not account.gate.is_open
 
 
 def test_refused_credentials_stop_every_kind(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), BAD_KEY)
+    try_call(control, refund(), BAD_KEY)
     assert account.gate.trip_reason is TripReason.MISCONFIGURED
     calls = [Call(kind, f"op_{kind}") for kind in CallKind]
-    assert list(ask(gates, *calls).blocked) == calls
+    assert list(ask(control, *calls).blocked) == calls
 
 
 @pytest.mark.parametrize("refused", [BAD_KEY, REFUSED])
 def test_what_one_connected_account_is_refused_stops_no_other(
-    gates: SharedAdmissionControl, refused: ProviderError
+    control: SharedAdmissionControl, refused: ProviderError
 ) -> None:
-    gates.record("acct_connected", [(CHARGE, refused)])
-    assert gates.admit("acct_connected", [CHARGE]).blocked
+    control.record("acct_connected", [(CHARGE, refused)])
+    assert control.admit("acct_connected", [CHARGE]).blocked
     for other in (STRIPE, "acct_other"):
-        assert gates.admit(other, [CHARGE]).granted == [CHARGE]
+        assert control.admit(other, [CHARGE]).granted == [CHARGE]
 
 
 def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, CHARGE, BAD_KEY)
+    try_call(control, CHARGE, BAD_KEY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert try_call(gates, refund(), REFUSED)
-    assert not account.gate.is_open and gate(account).is_open
+    assert try_call(control, refund(), REFUSED)
+    assert not account.gate.is_open and find_breaker(account).is_open
 
 
 def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert try_call(gates, refund("op_2"), BAD_KEY)
-    assert account.gate.is_open and gate(account).is_open
-    assert gate(account).failed_probes == 0
+    assert try_call(control, refund("op_2"), BAD_KEY)
+    assert account.gate.is_open and find_breaker(account).is_open
+    assert find_breaker(account).failed_probes == 0
 
 
 def test_a_probe_of_one_kind_that_meets_an_outage_says_nothing_of_the_kind(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert try_call(gates, refund("op_2"), NotSent())
-    assert gate(account).is_open and gate(account).failed_probes == 0
+    assert try_call(control, refund("op_2"), NotSent())
+    assert find_breaker(account).is_open and find_breaker(account).failed_probes == 0
     account.pass_time(PROBE_TIMEOUT)
-    assert try_call(gates, refund("op_3"), DECLINE)
-    assert not gate(account).is_open
+    assert try_call(control, refund("op_3"), DECLINE)
+    assert not find_breaker(account).is_open
 
 
 def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
-    try_call(gates, CHARGE, BAD_KEY)
+    try_call(control, refund(), REFUSED)
+    try_call(control, CHARGE, BAD_KEY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert try_call(gates, refund("op_2"), DECLINE)
+    assert try_call(control, refund("op_2"), DECLINE)
     assert not account.gate.is_open
 
 
 def test_a_probe_that_was_never_heard_of_is_forgotten(
-    account: Account, gates: SharedAdmissionControl
+    account: Account, control: SharedAdmissionControl
 ) -> None:
-    try_call(gates, refund(), REFUSED)
+    try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
     lost = refund("op_2")
-    assert ask(gates, lost).granted
+    assert ask(control, lost).granted
     account.pass_time(PROBE_TIMEOUT)
-    assert try_call(gates, refund("op_3"), DECLINE)
-    gates.record(STRIPE, [(lost, REFUSED)])
-    assert gate(account).refused_operations == ("op_1", "op_2"), "as any other call"
+    assert try_call(control, refund("op_3"), DECLINE)
+    control.record(STRIPE, [(lost, REFUSED)])
+    assert find_breaker(account).refused_operations == (
+        "op_1",
+        "op_2",
+    ), "as any other call"

@@ -13,10 +13,10 @@ from domain.errors import NotExecuted, ProviderError
 from tests.support.account_admission import STRIPE, Account
 
 
-def test_a_limited_account_has_calls_wait_a_little_and_puts_the_others_off() -> None:
+def test_calls_over_the_rate_limit_wait_a_little_or_are_postponed() -> None:
     account = Account(rate=20)
-    gates = account.gates()
-    admission = gates.admit(STRIPE, 32)
+    control = account.gates()
+    admission = control.admit(STRIPE, 32)
     assert admission.granted == 15
     assert admission.after == pytest.approx(2 * MAX_TOKEN_WAIT)
     assert admission.again_in >= MIN_RETRY_DELAY
@@ -26,10 +26,10 @@ def test_a_limited_account_has_calls_wait_a_little_and_puts_the_others_off() -> 
 
 def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
     account = Account(rate=20)
-    gates = account.gates()
+    control = account.gates()
     asked = [
-        *(gates.admit(STRIPE, 32, urgent=False) for _ in range(2)),
-        gates.admit(STRIPE, 32),
+        *(control.admit(STRIPE, 32, urgent=False) for _ in range(2)),
+        control.admit(STRIPE, 32),
     ]
     assert [one.granted for one in asked] == [10, 0, 5]
     waits = [MAX_TOKEN_WAIT, 0, 2 * MAX_TOKEN_WAIT]
@@ -51,12 +51,12 @@ def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
     outcomes: Sequence[ProviderError], seconds: float
 ) -> None:
     account = Account()
-    gates = account.gates()
+    control = account.gates()
     for _ in range(MIN_FAILURES):
-        gates.record(STRIPE, outcomes)
+        control.record(STRIPE, outcomes)
     assert not account.gate.is_open
     admission = account.gates().admit(STRIPE, 5)
     assert admission.granted == 0
     assert admission.again_in == timedelta(seconds=seconds)
     account.pass_time(timedelta(seconds=seconds))
-    assert gates.admit(STRIPE, 5).granted == 5
+    assert control.admit(STRIPE, 5).granted == 5

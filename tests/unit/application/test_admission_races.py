@@ -26,37 +26,37 @@ def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -
 
 
 def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    gates.admit(STRIPE, 0)
+    control.admit(STRIPE, 0)
     account.breakers.away = True
-    assert gates.admit(STRIPE, 1).granted == 0
+    assert control.admit(STRIPE, 1).granted == 0
 
 
-def test_a_probe_that_succeeds_does_not_close_an_operators_gate(
+def test_successful_probe_does_not_close_a_breaker_opened_by_an_operator(
     account: Account,
 ) -> None:
-    gates = account.gates()
-    tried(gates, *AWAY)
+    control = account.gates()
+    tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert gates.admit(STRIPE, 1).granted == 1
+    assert control.admit(STRIPE, 1).granted == 1
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
-    gates.record(STRIPE, [DECLINE])
+    control.record(STRIPE, [DECLINE])
     assert account.gate.trip_reason is TripReason.OPERATOR
 
 
-def test_who_finds_a_gate_opened_by_another_sees_how_it_is_at_once(
+def test_process_that_meets_a_changed_breaker_reads_it_at_once(
     account: Account,
 ) -> None:
-    gates = account.gates()
-    assert gates.admit(STRIPE, MIN_FAILURES).granted == MIN_FAILURES
+    control = account.gates()
+    assert control.admit(STRIPE, MIN_FAILURES).granted == MIN_FAILURES
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
-    gates.record(STRIPE, AWAY)
+    control.record(STRIPE, AWAY)
     assert account.gate.trip_reason is TripReason.OPERATOR
-    assert gates.admit(STRIPE, 1).granted == 0
+    assert control.admit(STRIPE, 1).granted == 0
     assert account.counts.opens[STRIPE, TripReason.FAILING] == 0

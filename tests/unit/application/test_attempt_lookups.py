@@ -30,7 +30,7 @@ DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)
 
 
-def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
+def test_lookup_settles_the_payment_after_the_window(
     world: World,
 ) -> None:
     world.script(LOSE_ANSWER)
@@ -43,7 +43,7 @@ def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
     assert world.stored(one).captured == 1999
 
 
-def test_a_dead_workers_send_beyond_its_window_is_looked_for(world: World) -> None:
+def test_dead_workers_send_past_its_window_is_looked_up(world: World) -> None:
     [one] = world.insert(payment())
     die_after_the_call(world, one)
     world.now += WINDOW
@@ -51,7 +51,7 @@ def test_a_dead_workers_send_beyond_its_window_is_looked_for(world: World) -> No
     assert len(world.provider.sends) == 1
 
 
-def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
+def test_absent_request_is_sent_with_a_new_key_after_the_proof(
     world: World,
 ) -> None:
     world.script(LOSE_REQUEST)
@@ -66,7 +66,7 @@ def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
     assert len(world.provider.ledger) == 1
 
 
-def test_a_dead_workers_look_is_made_again(world: World) -> None:
+def test_dead_workers_lookup_is_repeated(world: World) -> None:
     world.script(LOSE_ANSWER)
     [one] = world.insert(payment())
     world.attempt(one)
@@ -78,7 +78,7 @@ def test_a_dead_workers_look_is_made_again(world: World) -> None:
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
 
 
-def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
+def test_hold_gets_a_warning_and_a_lookup_at_its_end(world: World) -> None:
     asked = replace(submission(), capture=CaptureMethod.MANUAL)
     world.script(Act(lambda one: replace(pay(one), expires_at=NOW + DAY * 7)))
     [one] = world.insert(payment(asked=asked))
@@ -95,7 +95,7 @@ def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
     assert world.stored(one).status is Status.EXPIRED
 
 
-def test_a_correction_is_told_of_beside_the_answer(world: World) -> None:
+def test_correction_is_marked_in_the_result(world: World) -> None:
     [one] = world.insert(payment())
     world.attempt(one)
     paid = world.stored(one)

@@ -14,7 +14,7 @@ from tests.support.fakes import MemoryQueue
 from tests.unit.application.conftest import World
 
 
-def test_what_is_due_is_rung_for_longest_first(world: World) -> None:
+def test_due_payments_are_notified_longest_wait_first(world: World) -> None:
     ids = world.insert(payment(1), payment(2))
     world.now += timedelta(seconds=1)
     later = world.insert(payment(3, now=world.now))
@@ -23,22 +23,24 @@ def test_what_is_due_is_rung_for_longest_first(world: World) -> None:
     assert world.queue.waiting == ids + later
 
 
-def test_what_is_not_due_yet_is_left_alone(world: World) -> None:
+def test_payment_due_later_is_not_notified(world: World) -> None:
     world.insert(payment())
     assert dispatch_due(store=world.store, queue=world.queue) == 0
     assert world.queue.waiting == []
 
 
-@pytest.mark.parametrize(("size", "rung"), [(0, 0), (2, 2), (5, 4)])
-def test_the_queues_room_is_the_bound(world: World, size: int, rung: int) -> None:
+@pytest.mark.parametrize(("size", "expected"), [(0, 0), (2, 2), (5, 4)])
+def test_queues_free_slots_bound_the_dispatch(
+    world: World, size: int, expected: int
+) -> None:
     world.insert(*map(payment, range(1, 5)))
     world.now += WAKEUP_GRACE
     queue = MemoryQueue(size)
-    assert dispatch_due(store=world.store, queue=queue) == rung
-    assert len(queue.waiting) == rung
+    assert dispatch_due(store=world.store, queue=queue) == expected
+    assert len(queue.waiting) == expected
 
 
-def test_a_full_queue_asks_the_store_nothing(world: World) -> None:
+def test_full_queue_causes_no_read_of_the_store(world: World) -> None:
     world.store.away = True
     assert dispatch_due(store=world.store, queue=MemoryQueue(0)) == 0
 
@@ -52,7 +54,7 @@ def test_a_dead_workers_payment_is_found_when_its_lease_ran_out(world: World) ->
     assert dispatch_due(store=world.store, queue=world.queue) == 1
 
 
-def test_without_store_or_queue_it_says_so(world: World) -> None:
+def test_dispatch_raises_without_the_store_or_the_queue(world: World) -> None:
     world.store.away = True
     with pytest.raises(StoreUnavailable):
         dispatch_due(store=world.store, queue=world.queue)

@@ -31,7 +31,7 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> None:
+def test_dispute_of_a_merchants_account_is_read_through_its_breaker() -> None:
     bench, stored = Bench(), Account("acct_1", STRIPE)
     [paid] = bench.store.insert_many([replace(payment(2), account=stored)])
     bench.show(DisputeState.LOST, of=paid.id)
@@ -50,7 +50,7 @@ def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> Non
         use_case.sync_dispute(HINT, desk)
 
 
-def test_an_account_that_cannot_be_opened_is_asked_later(bench: Bench) -> None:
+def test_dispute_of_an_unreadable_account_is_retried_later(bench: Bench) -> None:
     def disputes(account: Account) -> MemoryDisputes:
         raise NotExecuted("credentials_unavailable")
 
@@ -60,7 +60,7 @@ def test_an_account_that_cannot_be_opened_is_asked_later(bench: Bench) -> None:
     assert raised.value.detail == "credentials_unavailable"
 
 
-def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: Bench) -> None:
+def test_unreadable_dispute_is_retried_for_days_and_then_reported(bench: Bench) -> None:
     bench.disputes.raises = OutcomeUnknown("no_answer")
     name, waits = bench.webhook(), list[timedelta]()
     while True:
@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: Bench) -> No
     assert bench.fate() is WebhookStatus.HANDLED
 
 
-def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: Bench) -> None:
+def test_open_breaker_stops_the_read_of_a_dispute(bench: Bench) -> None:
     bench.gates.granted = 0
     [waits] = handle([bench.webhook()], bench.hearing)
     assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
@@ -109,6 +109,6 @@ def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
     assert [assess_health(one) for one in bench.gates.told] == [sign]
 
 
-def test_a_read_that_succeeds_is_told_to_the_gate(bench: Bench) -> None:
+def test_successful_read_is_recorded_as_healthy(bench: Bench) -> None:
     handle([bench.webhook()], bench.hearing)
     assert {assess_health(one) for one in bench.gates.told} == {ProviderHealth.HEALTHY}

@@ -29,7 +29,7 @@ from tests.support.operator_setup import WHO, Interrupted, previewed, reviews
 from tests.unit.application.conftest import World
 
 
-def test_a_preview_says_what_would_happen_and_changes_nothing(
+def test_preview_has_the_effects_and_changes_nothing(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1, 2])
@@ -53,7 +53,7 @@ def test_a_search_without_bounds_is_refused(desk: OperatorContext) -> None:
         previewed(desk, Search(state=State.SUCCEEDED))
 
 
-def test_more_than_a_person_can_judge_is_refused(
+def test_preview_of_too_many_operations_is_refused(
     world: World, desk: OperatorContext
 ) -> None:
     stuck = brought(world.store, 1, NeedsReview("odd"))
@@ -76,7 +76,7 @@ def test_more_than_a_person_can_judge_is_refused(
     assert previewed(crowded).count == MAX_ITEMS
 
 
-def test_what_is_not_there_is_told(desk: OperatorContext) -> None:
+def test_unknown_payment_and_replay_are_not_found(desk: OperatorContext) -> None:
     with pytest.raises(ReplayNotFound):
         operator_actions.cancel_replay("rpl_9", by="key_1", context=desk)
     with pytest.raises(PaymentNotFound):
@@ -86,7 +86,7 @@ def test_what_is_not_there_is_told(desk: OperatorContext) -> None:
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
-def test_a_verdict_meets_other_writes(
+def test_resolution_is_retried_after_other_writes(
     world: World, desk: OperatorContext, times: int, done: bool
 ) -> None:
     [one] = reviews(world, [1])

@@ -10,9 +10,7 @@ names = st.text("abcdef", min_size=1, max_size=2)
 
 
 @given(st.lists(st.lists(names)), st.integers(0, 9))
-def test_nobody_comes_twice_and_everybody_who_finds_room(
-    lines: list[list[str]], most: int
-) -> None:
+def test_each_id_comes_once_within_the_bound(lines: list[list[str]], most: int) -> None:
     taken = round_robin(lines, most)
     everybody = {one for line in lines for one in line}
     assert len(taken) == len(set(taken)) == min(most, len(everybody))

@@ -113,7 +113,7 @@ def _notice(webhook: Webhook) -> ObjectUpdate:
     )
 
 
-def test_a_webhook_makes_a_look_due_and_rings_for_it(desk: _Desk) -> None:
+def test_webhook_makes_a_lookup_due_and_notifies_the_workers(desk: _Desk) -> None:
     unknown = desk.unknown()
     [handled] = handle([desk.told(unknown)], desk.hearing)
     assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, unknown.id)
@@ -134,7 +134,7 @@ def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
     assert handle([name], desk.hearing) == []
 
 
-def test_many_events_of_one_payment_in_one_group_are_one_look(desk: _Desk) -> None:
+def test_many_events_of_one_payment_in_one_group_make_one_lookup(desk: _Desk) -> None:
     unknown = desk.unknown()
     names = [desk.told(unknown, f"evt_{number}") for number in range(5)]
     assert {one.status for one in handle(names, desk.hearing)} == {
@@ -170,7 +170,7 @@ def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None
     assert desk.stored().first_operation.state is State.UNKNOWN
 
 
-def test_a_worker_that_asks_the_provider_itself_is_not_disturbed(desk: _Desk) -> None:
+def test_webhook_does_not_disturb_a_worker_with_a_claim(desk: _Desk) -> None:
     [new] = desk.store.insert_many([payment()])
     [won] = desk.store.claim_many([sending(new)])
     name = desk.told(won)
@@ -182,7 +182,7 @@ def test_a_worker_that_asks_the_provider_itself_is_not_disturbed(desk: _Desk) ->
     assert desk.inbox.find_due_ids(9) == [name]
 
 
-def test_a_payment_that_is_not_there_yet_is_waited_for_and_then_given_up(
+def test_webhook_waits_for_its_payment_and_is_given_up_after_an_hour(
     desk: _Desk,
 ) -> None:
     name = desk.told(payment())
@@ -204,7 +204,7 @@ def test_a_payment_that_is_not_there_yet_is_waited_for_and_then_given_up(
     ]
 
 
-def test_what_cannot_be_read_is_kept_and_holds_up_nobody(desk: _Desk) -> None:
+def test_unreadable_webhook_is_kept_and_delays_no_other(desk: _Desk) -> None:
     unknown = desk.unknown()
     odd = replace(_webhook(payment(), "evt_0", at=desk.now), type="nonsense")
     receive(odd, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_kept_and_holds_up_nobody(desk: _Desk) -> None:
     }
 
 
-def test_one_that_cannot_be_written_is_tried_again_and_holds_up_nobody(
+def test_webhook_of_an_unwritable_payment_is_retried_and_delays_no_other(
     desk: _Desk,
 ) -> None:
     class Broken(MemoryStore):
@@ -298,7 +298,9 @@ def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None
     assert asked == [2]
 
 
-def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -> None:
+def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
+    desk: _Desk,
+) -> None:
     other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
     assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
     assert (desk.fates(), desk.rung.waiting) == ([WebhookStatus.IGNORED], [])
@@ -358,7 +360,7 @@ def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> N
     )
 
 
-def test_what_one_account_tells_never_touches_a_payment_of_another(
+def test_webhook_of_one_account_never_changes_a_payment_of_another(
     desk: _Desk,
 ) -> None:
     unknown = desk.unknown()
@@ -397,7 +399,9 @@ def _told_by_others(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_refund_of_others_has_the_payment_looked_at(desk: _Desk, named: bool) -> None:
+def test_external_refund_makes_a_lookup_of_the_payment_due(
+    desk: _Desk, named: bool
+) -> None:
     """One that names no payment is traced by the charge that it is of."""
     paid = _paid(desk)
     desk.statement.owners["ch_1"] = paid.id
@@ -413,7 +417,7 @@ def test_a_refund_of_others_has_the_payment_looked_at(desk: _Desk, named: bool) 
     assert desk.stored().version == version, "a look is due already"
 
 
-def test_a_refund_of_others_that_we_know_needs_no_look(desk: _Desk) -> None:
+def test_known_external_refund_needs_no_lookup(desk: _Desk) -> None:
     paid = _paid(desk)
     desk.statement.owners["ch_1"] = paid.id
     known = replace(
@@ -429,7 +433,7 @@ def test_a_refund_of_others_that_we_know_needs_no_look(desk: _Desk) -> None:
     assert (handled.status, desk.looks.waiting) == (WebhookStatus.HANDLED, [])
 
 
-def test_a_refund_of_nobodys_charge_is_unmatched_at_once(desk: _Desk) -> None:
+def test_refund_of_an_unknown_charge_is_unmatched_at_once(desk: _Desk) -> None:
     webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
     [handled] = handle([webhook], hearing)
     assert handled.status is WebhookStatus.UNMATCHED

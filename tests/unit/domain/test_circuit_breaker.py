@@ -56,7 +56,7 @@ def provider_errors(
 
 
 #: Seconds since the last, well, failed.
-news = st.lists(
+outcome_lists = st.lists(
     st.tuples(st.floats(0, 40), st.integers(0, 40), st.integers(0, 40)), max_size=30
 )
 
@@ -95,7 +95,7 @@ def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
         (NotSent("claim_too_old"), ProviderHealth.UNRELATED),
     ],
 )
-def test_an_error_says_of_the_provider_only_what_it_means(
+def test_error_shows_the_health_of_its_class(
     error: ProviderError, sign: ProviderHealth
 ) -> None:
     assert assess_health(error) is sign
@@ -134,13 +134,13 @@ def test_a_providers_own_code_counts_as_the_class_of_its_error(
     assert assess_health(kind("a_code_of_theirs")) is assess_health(kind())
 
 
-@given(news)
-def test_a_window_holds_what_came_in_its_seconds_and_is_bounded(
-    told: list[tuple[float, int, int]],
+@given(outcome_lists)
+def test_window_holds_the_outcomes_of_its_seconds_and_is_bounded(
+    outcomes: list[tuple[float, int, int]],
 ) -> None:
     window, now = FailureWindow(), 1000.0
     rows = []
-    for later, well, failed in told:
+    for later, well, failed in outcomes:
         now += later
         window = window.add(healthy=well, failed=failed, now=now)
         rows.append((int(now), well, failed))
@@ -155,26 +155,28 @@ def test_a_window_holds_what_came_in_its_seconds_and_is_bounded(
 
 
 @given(st.integers(0, MIN_FAILURES - 1), st.integers(0, 5))
-def test_few_failures_open_nothing_whatever_their_share(failed: int, well: int) -> None:
+def test_few_failures_open_no_breaker_at_any_share(failed: int, well: int) -> None:
     window = FailureWindow().add(healthy=well, failed=failed, now=0)
     assert not window.is_failing
 
 
 @given(st.integers(MIN_FAILURES, 10_000))
-def test_many_failures_open_only_where_they_are_half_of_all(failed: int) -> None:
+def test_many_failures_open_the_breaker_only_from_half_of_all_calls(
+    failed: int,
+) -> None:
     assert FailureWindow().add(healthy=failed, failed=failed, now=0).is_failing
     assert not FailureWindow().add(healthy=failed + 1, failed=failed, now=0).is_failing
 
 
 @given(st.integers(MIN_FAILURES, 100), st.floats(0, 1e9))
-def test_what_failed_is_forgotten_after_the_window(failed: int, now: float) -> None:
+def test_failures_are_forgotten_after_the_window(failed: int, now: float) -> None:
     window = FailureWindow().add(healthy=0, failed=failed, now=now)
     assert window.is_failing
     assert not window.add(healthy=0, failed=1, now=now + WINDOW_SECONDS).is_failing
 
 
 @given(st.integers(0, 10**6))
-def test_a_rest_grows_up_to_the_longest(failed: int) -> None:
+def test_probe_delay_grows_up_to_its_maximum(failed: int) -> None:
     now, later = probe_delay(TripReason.FAILING, failed), probe_delay(
         TripReason.FAILING, failed + 1
     )
@@ -183,7 +185,7 @@ def test_a_rest_grows_up_to_the_longest(failed: int) -> None:
     assert later in (2 * now, MAX_PROBE_DELAY)
 
 
-def test_refusals_are_tried_once_a_minute_in_the_end_and_an_operators_never() -> None:
+def test_refused_account_is_probed_once_a_minute_and_a_paused_one_never() -> None:
     assert probe_delay(TripReason.MISCONFIGURED, 0) == FIRST_PROBE_DELAY
     assert {
         probe_delay(TripReason.MISCONFIGURED, failed) for failed in range(5, 20)
@@ -191,14 +193,14 @@ def test_refusals_are_tried_once_a_minute_in_the_end_and_an_operators_never() ->
     assert probe_delay(TripReason.OPERATOR, 0) is None
 
 
-def test_a_probe_lives_longer_than_the_slowest_call_with_its_token() -> None:
+def test_probe_timeout_is_longer_than_the_slowest_call_with_its_token() -> None:
     slowest = timedelta(seconds=3 + 10)
     assert PROBE_TIMEOUT > 2 * slowest
 
 
-def test_a_gate_that_never_moved_is_closed_and_wants_no_probe() -> None:
-    gate = CircuitBreaker(ProviderName.STRIPE)
-    assert (gate.is_open, gate.is_probe_due) == (False, False)
+def test_new_breaker_is_closed_and_needs_no_probe() -> None:
+    breaker = CircuitBreaker(ProviderName.STRIPE)
+    assert (breaker.is_open, breaker.is_probe_due) == (False, False)
 
 
 def test_a_call_says_whether_its_operation_failed_before() -> None:

@@ -45,21 +45,21 @@ def test_an_invalid_payment_names_its_field() -> None:
     assert (str(error), error.field) == ("must be at least 1", "amount")
 
 
-def test_a_provider_error_tells_its_detail_call_and_wait() -> None:
+def test_provider_error_has_its_detail_call_and_wait() -> None:
     plain = errors.NotSent()
     assert (plain.detail, plain.request_id, plain.retry_after) == (
         "not_sent",
         None,
         None,
     )
-    told = errors.NotExecuted(
+    error = errors.NotExecuted(
         "busy", request_id="req_1", retry_after=timedelta(seconds=3)
     )
-    assert (told.detail, told.request_id) == ("busy", "req_1")
-    assert told.retry_after == timedelta(seconds=3)
+    assert (error.detail, error.request_id) == ("busy", "req_1")
+    assert error.retry_after == timedelta(seconds=3)
 
 
-def test_what_proves_that_nothing_happened_is_not_what_leaves_it_open() -> None:
+def test_not_executed_and_outcome_unknown_are_separate_errors() -> None:
     assert issubclass(errors.NotSent, errors.NotExecuted)
     assert issubclass(errors.Misconfigured, errors.NotExecuted)
     for open_end in (errors.OutcomeUnknown, errors.NeedsReview):

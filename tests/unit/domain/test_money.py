@@ -18,7 +18,9 @@ paypal_currencies = st.sampled_from(sorted(PAYPAL_RULES.currencies))
 
 
 @given(minors, currencies)
-def test_what_stripe_takes_comes_back_the_same(minor: int, currency: str) -> None:
+def test_stripe_units_convert_back_to_the_same_amount(
+    minor: int, currency: str
+) -> None:
     money = Money(minor, currency)
     try:
         amount = to_stripe(money)
@@ -31,7 +33,9 @@ def test_what_stripe_takes_comes_back_the_same(minor: int, currency: str) -> Non
 
 
 @given(minors, paypal_currencies)
-def test_what_paypal_takes_comes_back_the_same(minor: int, currency: str) -> None:
+def test_paypal_units_convert_back_to_the_same_amount(
+    minor: int, currency: str
+) -> None:
     money = Money(minor, currency)
     try:
         value = to_paypal(money)

@@ -44,7 +44,7 @@ def test_no_stretch_of_time_sees_more_than_its_rate_and_one_burst(
 
 
 @given(rates, st.integers(1, 64))
-def test_a_full_rest_earns_a_burst_and_no_more(rate: float, wanted: int) -> None:
+def test_idle_bucket_gives_one_burst_and_no_more(rate: float, wanted: int) -> None:
     taken = take_tokens(0.0, wanted=wanted, rate=rate, within=0.0)
     assert taken.granted == min(wanted, _burst_tokens(rate))
     assert taken.granted >= 1
@@ -52,7 +52,7 @@ def test_a_full_rest_earns_a_burst_and_no_more(rate: float, wanted: int) -> None
 
 
 @given(rates, st.floats(0, 100), st.integers(1, 64))
-def test_who_comes_again_when_told_gets_the_rest(
+def test_retry_after_the_given_time_gets_the_rest(
     rate: float, full_for: float, wanted: int
 ) -> None:
     taken = take_tokens(full_for, wanted=wanted, rate=rate, within=0.25)
@@ -66,7 +66,7 @@ def test_who_comes_again_when_told_gets_the_rest(
 
 
 @given(st.integers(0, 10_000))
-def test_without_a_limit_everything_is_granted_at_once(wanted: int) -> None:
+def test_bucket_without_a_limit_grants_all_calls_at_once(wanted: int) -> None:
     taken = take_tokens(0.0, wanted=wanted, rate=0, within=0.0)
     assert (taken.granted, taken.delay, taken.full_for) == (wanted, 0, 0)
 

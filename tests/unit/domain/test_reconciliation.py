@@ -86,7 +86,7 @@ def test_every_movement_of_either_side_is_in_one_pair(
 
 
 @given(books(least=1), st.data())
-def test_one_that_is_missing_on_either_side_is_that_sides_alone(
+def test_movement_missing_on_one_side_is_a_difference_of_the_other_side(
     whole: list[Movement], data: st.DataObject
 ) -> None:
     gone = data.draw(st.sampled_from(whole))
@@ -107,7 +107,7 @@ def test_one_that_is_missing_on_either_side_is_that_sides_alone(
 
 
 @given(books(least=1), st.data())
-def test_one_amount_that_differs_is_the_only_difference(
+def test_differing_amount_is_the_only_difference(
     ours: list[Movement], data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(ours) - 1))
@@ -125,7 +125,7 @@ def test_one_amount_that_differs_is_the_only_difference(
 
 
 @given(books(), books())
-def test_the_sums_differ_by_what_the_differences_do(
+def test_sums_differ_by_the_sum_of_the_differences(
     ours: list[Movement], theirs: list[Movement]
 ) -> None:
     pairs = match_movements(ours, theirs)
@@ -180,7 +180,7 @@ MINE, THEIRS = movement(1), movement(1)
         ),
     ],
 )
-def test_a_pair_differs_where_its_sides_say_otherwise(
+def test_pair_differs_where_its_sides_disagree(
     pair: Pair, differs: DifferenceKind | None
 ) -> None:
     found = compare_pair(pair)
@@ -198,7 +198,7 @@ def test_a_second_charge_of_one_operation_is_theirs_alone() -> None:
     )
 
 
-def test_one_whose_id_we_never_heard_is_matched_by_the_name_that_we_gave_it() -> None:
+def test_movement_without_a_known_id_is_matched_by_our_id() -> None:
     lost = [movement(1, ref=None), movement(2, ref=None)]
     assert match_movements(lost, [movement(2), movement(1)]) == [
         (lost[1], movement(2)),
@@ -206,7 +206,7 @@ def test_one_whose_id_we_never_heard_is_matched_by_the_name_that_we_gave_it() ->
     ]
 
 
-def test_a_capture_whose_id_we_never_heard_is_matched_by_its_way() -> None:
+def test_capture_without_a_known_id_is_matched_by_its_direction() -> None:
     """Stripe's charge names the authorization that was captured."""
     lost = movement(2, ref=None, status=MovementStatus.OPEN)
     gone = movement(3, ref=None, status=MovementStatus.NOT_MOVED)
@@ -216,7 +216,7 @@ def test_a_capture_whose_id_we_never_heard_is_matched_by_its_way() -> None:
     assert (None, refunded) in match_movements([gone, lost], [refunded])
 
 
-def test_a_report_counts_what_it_does_not_list() -> None:
+def test_report_counts_differences_that_it_does_not_list() -> None:
     found = Difference(DifferenceKind.AMOUNT, MINE, THEIRS)
     report = ReconciliationReport(
         id="rec_1",
@@ -238,8 +238,8 @@ def test_a_report_counts_what_it_does_not_list() -> None:
 def test_fees_are_summed_in_their_own_currency() -> None:
     tally = Totals()
     tally.add((MINE, replace(THEIRS, fee=Money(58, "EUR"))))
-    told = {(one.currency, one.theirs, one.fees) for one in tally.by_direction}
-    assert told == {("USD", 1999, 0), ("EUR", 0, 58)}
+    sums = {(one.currency, one.theirs, one.fees) for one in tally.by_direction}
+    assert sums == {("USD", 1999, 0), ("EUR", 0, 58)}
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_an_unknown_outcome_is_never_given_up_by_time() -> None:
     assert UNKNOWN.next_at(tries=10**6, since=long_ago, now=NOW, jitter=1.0)
 
 
-def test_time_in_which_nobody_tried_does_not_use_a_budget_up() -> None:
+def test_downtime_without_tries_does_not_spend_the_budget() -> None:
     assert LOOKUP.max_duration is not None
     down = NOW - 2 * LOOKUP.max_duration
     assert (

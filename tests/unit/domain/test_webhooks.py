@@ -78,14 +78,14 @@ def _retrying(generation: int = 2) -> Payment:
     "state",
     sorted({*State} - {State.RUNNING, State.SUCCEEDED}),
 )
-def test_what_it_tells_is_never_believed_and_always_looked_at(state: State) -> None:
+def test_webhook_changes_no_state_and_makes_a_lookup_due(state: State) -> None:
     before = _in(state)
     after = _noticed(before, _notice(before.first_operation))
     assert after.first_operation.state is state
     assert (after.due_at, after.first_operation.lookups_since) == (LATER, LATER)
     assert after.first_operation.refs == REFS
-    [told] = after.pending_events
-    assert (told.type, told.data["event"]) == ("webhook.received", "evt_1")
+    [event] = after.pending_events
+    assert (event.type, event.data["event"]) == ("webhook.received", "evt_1")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_it_tells_is_never_believed_and_always_looked_at(state: State) -> N
         (State.EXPIRED, Verdict.CANCELED),
     ],
 )
-def test_what_we_know_is_no_news(state: State, says: Verdict) -> None:
+def test_webhook_with_nothing_new_changes_nothing(state: State, says: Verdict) -> None:
     given = _in(state)
     known = replace(given, operations=(replace(given.first_operation, refs=REFS),))
     assert _noticed(known, _notice(known.first_operation, says)) is known
@@ -117,7 +117,7 @@ def test_what_we_know_is_no_news(state: State, says: Verdict) -> None:
         (State.REQUIRES_ACTION, Verdict.APPROVED),
     ],
 )
-def test_whatever_differs_from_what_we_know_is_looked_at(
+def test_webhook_with_a_difference_makes_a_lookup_due(
     state: State, says: Verdict
 ) -> None:
     given = _in(state)
@@ -125,26 +125,26 @@ def test_whatever_differs_from_what_we_know_is_looked_at(
     assert _noticed(known, _notice(known.first_operation, says)).due_at == LATER
 
 
-def test_while_a_look_is_due_nothing_changes() -> None:
+def test_webhook_changes_nothing_while_a_lookup_is_due() -> None:
     given = _in(State.UNKNOWN)
     once = stored(_noticed(given, _notice(given.first_operation)))
     assert _noticed(once, _notice(once.first_operation)) is once
 
 
-def test_a_look_that_is_due_gets_to_know_where_to_look() -> None:
+def test_due_lookup_gets_the_object_ids_of_a_webhook() -> None:
     given = _in(State.UNKNOWN)
     due = replace(given.first_operation, due_at=NOW, lookups_since=NOW)
     after = _noticed(replace(given, operations=(due,)), _notice(due))
     assert (after.first_operation.due_at, after.first_operation.refs) == (NOW, REFS)
 
 
-def test_a_worker_that_asks_the_provider_itself_is_waited_for() -> None:
+def test_webhook_waits_for_a_worker_with_a_claim() -> None:
     busy = sending(payment())
     assert is_held(busy, busy.first_operation)
     assert not is_held(payment(), payment().first_operation)
 
 
-def test_money_that_moved_late_comes_before_another_key() -> None:
+def test_late_movement_is_looked_up_before_a_new_key_is_sent() -> None:
     retrying = _retrying()
     asked = stored(_noticed(retrying, _notice(retrying.first_operation)))
     assert asked.first_operation.needs_lookup(now=LATER)
@@ -162,7 +162,7 @@ def test_money_that_moved_late_comes_before_another_key() -> None:
 @pytest.mark.parametrize(
     "verdict", [Verdict.ABSENT, Verdict.APPROVED, Verdict.DECLINED, Verdict.CANCELED]
 )
-def test_a_look_that_finds_no_money_leaves_the_send_owed(
+def test_lookup_without_a_movement_leaves_the_send_due(
     state: State, verdict: Verdict
 ) -> None:
     given = _retrying()
@@ -181,7 +181,7 @@ def test_a_look_that_finds_no_money_leaves_the_send_owed(
 @pytest.mark.parametrize(
     "outcome", [NeedsReview("odd"), Answer(Verdict.SUCCEEDED, Money(5, "USD"), REFS)]
 )
-def test_what_such_a_look_cannot_judge_is_for_a_person(
+def test_inconclusive_lookup_before_a_send_needs_manual_review(
     outcome: NeedsReview | Answer,
 ) -> None:
     retrying = _retrying()
@@ -191,7 +191,7 @@ def test_what_such_a_look_cannot_judge_is_for_a_person(
     assert (after.first_operation.state, after.due_at) == (State.REVIEW, None)
 
 
-def test_such_a_look_that_fails_is_made_again_before_anything_is_sent() -> None:
+def test_failed_lookup_before_a_send_is_repeated_first() -> None:
     retrying = _retrying()
     asked = stored(_noticed(retrying, _notice(retrying.first_operation)))
     looked = stored(start_lookup(asked, asked.first_operation, now=LATER))
@@ -200,13 +200,13 @@ def test_such_a_look_that_fails_is_made_again_before_anything_is_sent() -> None:
     assert after.first_operation.needs_lookup(now=LATER)
 
 
-def test_that_an_earlier_key_came_to_nothing_does_not_hold_up_the_next() -> None:
+def test_failure_of_an_earlier_key_does_not_delay_the_next_one() -> None:
     retrying = _retrying()
     notice = _notice(retrying.first_operation, Verdict.DECLINED)
     assert _noticed(retrying, notice) is retrying
 
 
-def test_an_older_object_that_came_to_nothing_is_no_news() -> None:
+def test_failed_older_object_changes_nothing() -> None:
     given = _in(State.REQUIRES_ACTION)
     newer = replace(given.first_operation, refs={"payment_intent": "pi_2"})
     given = replace(given, operations=(newer,))
@@ -215,14 +215,14 @@ def test_an_older_object_that_came_to_nothing_is_no_news() -> None:
     assert (moved.first_operation.refs, moved.due_at) == (REFS, LATER)
 
 
-def test_money_that_moved_on_a_second_object_is_told() -> None:
+def test_movement_of_a_second_object_is_an_event() -> None:
     paid = captured()
-    told = _noticed(paid, _notice(paid.first_operation, ref="pi_2"))
-    assert (told.first_operation, told.due_at) == (paid.first_operation, None)
-    assert told.pending_events[0].data["reason"] == "another_object"
+    changed = _noticed(paid, _notice(paid.first_operation, ref="pi_2"))
+    assert (changed.first_operation, changed.due_at) == (paid.first_operation, None)
+    assert changed.pending_events[0].data["reason"] == "another_object"
 
 
-def test_an_approval_that_we_know_of_changes_nothing() -> None:
+def test_known_approval_changes_nothing() -> None:
     act = Answer(
         Verdict.ACTION_REQUIRED, refs=REFS, next_action=NextAction("https://x.example")
     )
@@ -235,7 +235,7 @@ def test_an_approval_that_we_know_of_changes_nothing() -> None:
     assert _noticed(queued, notice) is queued
 
 
-def test_what_lets_go_of_a_hold_is_asked_of_its_void() -> None:
+def test_webhook_of_a_released_hold_looks_up_its_void() -> None:
     held = authorized()
     notice = _notice(held.first_operation, Verdict.CANCELED)
     assert find_operation(held, notice) == held.first_operation
@@ -248,13 +248,13 @@ def test_what_lets_go_of_a_hold_is_asked_of_its_void() -> None:
     assert _noticed(ended, notice) is ended
 
 
-def test_a_refund_that_somebody_else_made_is_not_ours() -> None:
+def test_external_refund_is_not_ours() -> None:
     paid = captured()
     notice = _notice(paid.first_operation, kinds=frozenset({Kind.REFUND}), ref="re_1")
     assert find_operation(paid, notice) is None
 
 
-def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
+def test_object_without_our_ids_is_found_by_its_own_id() -> None:
     asked = stored(
         refund(captured(), amount=60, target=None, id="op_r", origin=origin(), now=NOW)
     )
@@ -272,13 +272,13 @@ def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
     assert find_operation(pending, replace(notice, refs={"refund": "re_2"})) is None
 
 
-def test_a_decline_that_was_one_stays_so() -> None:
+def test_confirmed_decline_stays_declined() -> None:
     declined = stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0))
     notice = _notice(declined.first_operation, Verdict.DECLINED)
     assert _noticed(declined, notice) is declined
 
 
-def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
+def test_known_void_and_hold_change_nothing() -> None:
     held = authorized()
     assert _noticed(held, _notice(held.first_operation)) is held
     asked = stored(void(held, id="op_v", origin=origin(), now=NOW))
@@ -291,26 +291,29 @@ def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
     assert _noticed(voided, notice) is voided
 
 
-def test_what_may_have_moved_money_late_is_not_called_off_before_the_look() -> None:
+def test_void_waits_for_the_lookup_of_a_late_movement() -> None:
     retrying = _retrying()
-    told = _noticed(retrying, _notice(retrying.first_operation))
+    changed = _noticed(retrying, _notice(retrying.first_operation))
     assert (
-        told.next_operation is not None and told.first_operation.lookups_since == LATER
+        changed.next_operation is not None
+        and changed.first_operation.lookups_since == LATER
     )
     with pytest.raises(Conflict):
-        void(told, id="op_v", origin=origin(), now=LATER)
+        void(changed, id="op_v", origin=origin(), now=LATER)
 
 
-def test_what_was_captured_beyond_what_we_know_is_news() -> None:
+def test_unknown_captured_amount_makes_a_lookup_due() -> None:
     """Others captured it: the authorization, which the event is of, has no news."""
     held = authorized()
-    told = replace(_notice(held.first_operation), refs=REFS)
-    assert schedule_lookup(held, held.first_operation, told, now=NOW) is held
+    changed = replace(_notice(held.first_operation), refs=REFS)
+    assert schedule_lookup(held, held.first_operation, changed, now=NOW) is held
     assert (
-        schedule_lookup(held, held.first_operation, replace(told, captured=0), now=NOW)
+        schedule_lookup(
+            held, held.first_operation, replace(changed, captured=0), now=NOW
+        )
         is held
     )
     asked = schedule_lookup(
-        held, held.first_operation, replace(told, captured=500), now=NOW
+        held, held.first_operation, replace(changed, captured=500), now=NOW
     )
     assert asked.first_operation.due_at == asked.first_operation.lookups_since == NOW

@@ -63,7 +63,7 @@ def test_money_that_moved_is_the_merchants() -> None:
     assert done.refs == {"payment_intent": "pi_1"}
 
 
-def test_what_the_provider_named_before_is_still_known_after() -> None:
+def test_known_object_ids_stay_after_an_answer() -> None:
     known = _running()
     first = replace(
         known.first_operation, refs={"order": "o_1", "payment_intent": "old"}
@@ -73,7 +73,7 @@ def test_what_the_provider_named_before_is_still_known_after() -> None:
 
 
 @pytest.mark.parametrize("moved", [Money(1998, "USD"), Money(1999, "EUR"), None])
-def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) -> None:
+def test_other_amount_than_requested_needs_manual_review(moved: Money | None) -> None:
     answer = Answer(
         Verdict.SUCCEEDED, moved, {"payment_intent": "pi_1"}, request_id="req_1"
     )
@@ -89,7 +89,7 @@ def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) 
 
 
 @pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.SUCCEEDED}))
-def test_money_that_moved_without_a_success_is_for_a_person(verdict: Verdict) -> None:
+def test_movement_without_a_success_needs_manual_review(verdict: Verdict) -> None:
     odd = settle(_running(), Answer(verdict, PRICE), now=NOW, jitter=0)
     assert (odd.first_operation.state, odd.captured) == (State.REVIEW, 0)
 
@@ -102,14 +102,14 @@ def test_a_decline_is_final_and_says_why() -> None:
     assert declined.pending_events[-1].data["provider_request_id"] == "req_declined"
 
 
-def test_without_a_banks_reason_the_providers_code_is_told() -> None:
+def test_providers_code_is_the_error_without_a_banks_reason() -> None:
     answer = Answer(Verdict.REJECTED, failure=Failure("bad_request", "No."))
     rejected = settle(_running(), answer, now=NOW, jitter=0)
     assert rejected.first_operation.state is State.REJECTED
     assert rejected.pending_events[-1].data["code"] == "bad_request"
 
 
-def test_a_payer_who_must_act_is_told_where() -> None:
+def test_demand_for_the_payer_has_its_page() -> None:
     step = NextAction("https://bank.example/step")
     answer = Answer(
         Verdict.ACTION_REQUIRED, next_action=step, waiting_for="the payer to confirm"
@@ -124,7 +124,7 @@ def test_a_payer_who_must_act_is_told_where() -> None:
     ("verdict", "whom"),
     [(Verdict.PENDING, "the provider"), (Verdict.ACTION_REQUIRED, "the payer")],
 )
-def test_an_answer_that_does_not_say_so_still_names_whom_it_waits_for(
+def test_answer_without_a_wait_gets_the_default_one(
     verdict: Verdict, whom: str
 ) -> None:
     waiting = settle(sending(payment(), now=NOW), Answer(verdict), now=NOW, jitter=0)
@@ -153,7 +153,7 @@ def test_a_provider_that_asks_for_time_gets_it() -> None:
     assert retrying.due_at == NOW + timedelta(minutes=7)
 
 
-def test_a_day_of_refusals_is_the_end_until_somebody_replays() -> None:
+def test_operation_refused_for_days_is_dead() -> None:
     assert TRANSIENT.max_duration is not None
     late = NOW + TRANSIENT.max_duration
     dead = settle(_running(), NotSent(), now=late, jitter=1.0)
@@ -175,7 +175,7 @@ def test_refused_credentials_cost_no_attempt_and_wait_longer() -> None:
     assert still.first_operation.state is State.RETRYING
 
 
-def test_an_answer_that_never_came_leaves_it_open_and_the_same_is_sent_again() -> None:
+def test_lost_answer_leaves_the_outcome_unknown_and_the_request_is_resent() -> None:
     unknown = _unknown()
     assert unknown.first_operation.state is State.UNKNOWN
     assert unknown.first_operation.waiting_for == "stripe to answer the same request"
@@ -193,7 +193,7 @@ def test_an_answer_that_never_came_leaves_it_open_and_the_same_is_sent_again() -
 
 
 @pytest.mark.parametrize("error", [NotSent(), Misconfigured(), NotExecuted("busy")])
-def test_a_resend_that_was_refused_says_nothing_of_the_send_before(
+def test_refused_resend_leaves_the_operation_unknown(
     error: ProviderError,
 ) -> None:
     resent = sending(_unknown(), now=NOW)
@@ -203,7 +203,7 @@ def test_a_resend_that_was_refused_says_nothing_of_the_send_before(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REJECTED, Verdict.DECLINED])
-def test_a_bare_no_to_a_resend_asks_for_a_look_and_decides_nothing(
+def test_unattributed_refusal_of_a_resend_makes_a_lookup_due(
     verdict: Verdict,
 ) -> None:
     answer = Answer(verdict, failure=Failure("expired_card", "No."))
@@ -220,7 +220,7 @@ def test_a_bare_no_to_a_resend_asks_for_a_look_and_decides_nothing(
     assert open_.first_operation.needs_lookup(now=NOW)
 
 
-def test_where_resending_tells_nothing_a_look_is_next() -> None:
+def test_lookup_follows_where_a_resend_would_prove_nothing() -> None:
     open_ = settle(_running(), LookupRequired("replayed_500"), now=NOW, jitter=0)
     assert (open_.first_operation.state, open_.first_operation.lookups_since) == (
         State.UNKNOWN,
@@ -229,7 +229,7 @@ def test_where_resending_tells_nothing_a_look_is_next() -> None:
     assert open_.pending_events[-1].data["code"] == "replayed_500"
 
 
-def test_absence_in_the_answer_to_a_send_is_for_a_person() -> None:
+def test_absence_in_the_answer_to_a_send_needs_manual_review() -> None:
     odd = settle(_running(), Answer(Verdict.ABSENT), now=NOW, jitter=0)
     assert odd.first_operation.state is State.REVIEW
 
@@ -243,7 +243,7 @@ def test_evidence_settles_what_was_unknown(answer: Answer) -> None:
     assert settled.captured == (1999 if answer.moved else 0)
 
 
-def test_a_person_is_told_what_the_provider_said() -> None:
+def test_review_has_the_providers_reason() -> None:
     review = settle(
         _running(), NeedsReview("two_captures", request_id="req_1"), now=NOW, jitter=0
     )
@@ -285,7 +285,7 @@ def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
     )
 
 
-def test_what_is_pending_is_asked_of_again() -> None:
+def test_pending_operation_is_looked_up_again() -> None:
     pending = Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"})
     waiting = settle(_running(), pending, now=NOW, jitter=0)
     assert (waiting.first_operation.state, waiting.due_at) == (
@@ -304,7 +304,7 @@ def test_what_is_pending_is_asked_of_again() -> None:
         Answer(Verdict.DECLINED, refs={"order": "another", "capture": "c"}),
     ],
 )
-def test_an_object_of_paypals_own_resend_says_nothing_of_the_send_before(
+def test_new_object_of_a_paypal_resend_leaves_the_operation_unknown(
     answer: Answer,
 ) -> None:
     asked = submission(provider=ProviderName.PAYPAL)
@@ -317,9 +317,9 @@ def test_an_object_of_paypals_own_resend_says_nothing_of_the_send_before(
     assert puzzled.needs_lookup(now=NOW)
     assert "order" not in puzzled.refs
     known = replace(resent.first_operation, refs={"order": "another"})
-    heard = replace(resent, operations=(known,))
+    with_refs = replace(resent, operations=(known,))
     assert (
-        settle(heard, answer, now=NOW, jitter=0).first_operation.state
+        settle(with_refs, answer, now=NOW, jitter=0).first_operation.state
         is not State.UNKNOWN
     )
 

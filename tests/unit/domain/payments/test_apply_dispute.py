@@ -38,7 +38,7 @@ REINSTATED: Final = EventType.DISPUTE_FUNDS_REINSTATED
 LATER: Final = NOW + timedelta(days=1)
 
 
-def told(payment: Payment, read: Dispute) -> list[str]:
+def event_types(payment: Payment, read: Dispute) -> list[str]:
     """The types of what is told where ``read`` is what the provider shows now."""
     return [
         one.type
@@ -63,7 +63,7 @@ disputes: Final = st.builds(
 )
 
 
-def test_each_state_is_open_or_ended_and_each_way_is_told() -> None:
+def test_each_dispute_state_is_open_or_ended_and_each_change_has_an_event() -> None:
     assert OPEN | ENDED == set(DisputeState)
     assert not OPEN & ENDED
     for now in DisputeState:
@@ -86,7 +86,7 @@ def test_a_dispute_moves_no_operation_no_total_and_no_status(
 
 
 @given(st.lists(disputes, min_size=1, max_size=8))
-def test_what_was_read_again_is_no_news(read: list[Dispute]) -> None:
+def test_dispute_read_again_changes_nothing(read: list[Dispute]) -> None:
     after = lay(captured(), *read)
     for one in after.disputes:
         assert apply_dispute(after, reading(after, one), now=LATER) is after
@@ -119,11 +119,11 @@ def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
 
 def test_a_life_from_opened_to_won() -> None:
     paid = captured()
-    assert told(paid, dispute()) == [OPENED, WITHDRAWN]
+    assert event_types(paid, dispute()) == [OPENED, WITHDRAWN]
     opened = lay(paid, dispute())
     review = dispute(state=DisputeState.UNDER_REVIEW, respond_by=None)
-    assert told(opened, review) == [UPDATED]
-    assert told(lay(opened, review), WON) == [REINSTATED, "dispute.won"]
+    assert event_types(opened, review) == [UPDATED]
+    assert event_types(lay(opened, review), WON) == [REINSTATED, "dispute.won"]
     won = lay(opened, review, WON)
     assert won.disputed == 0
     assert (opened.disputed, won.disputes[0].updated_at) == (
@@ -132,27 +132,27 @@ def test_a_life_from_opened_to_won() -> None:
     )
 
 
-def test_what_is_heard_of_only_at_its_end_is_told_in_full() -> None:
+def test_dispute_first_read_at_its_end_has_all_events() -> None:
     paid = captured()
-    assert told(paid, LOST) == [OPENED, WITHDRAWN, "dispute.lost"]
-    assert told(paid, WON) == [OPENED, "dispute.won"]
+    assert event_types(paid, LOST) == [OPENED, WITHDRAWN, "dispute.lost"]
+    assert event_types(paid, WON) == [OPENED, "dispute.won"]
 
 
 def test_an_appeal_opens_it_again_and_may_end_it_otherwise() -> None:
     lost = lay(captured(), LOST)
-    assert told(lost, dispute()) == [REOPENED]
-    assert told(lost, WON) == [REINSTATED, "dispute.won"]
+    assert event_types(lost, dispute()) == [REOPENED]
+    assert event_types(lost, WON) == [REINSTATED, "dispute.won"]
     closed = replace(WON, state=DisputeState.CLOSED)
-    assert told(lay(captured(), WON), closed) == ["dispute.closed"]
+    assert event_types(lay(captured(), WON), closed) == ["dispute.closed"]
 
 
 def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() -> None:
     asked = dispute(inquiry=True, withdrawn=0)
     inquired = lay(captured(), asked)
     assert inquired.disputes[0].inquiry
-    assert told(inquired, replace(asked, respond_by=LATER)) == [UPDATED]
-    assert told(inquired, dispute()) == [WITHDRAWN, UPDATED]
-    assert told(lay(captured(), dispute(withdrawn=0)), dispute()) == [WITHDRAWN]
+    assert event_types(inquired, replace(asked, respond_by=LATER)) == [UPDATED]
+    assert event_types(inquired, dispute()) == [WITHDRAWN, UPDATED]
+    assert event_types(lay(captured(), dispute(withdrawn=0)), dispute()) == [WITHDRAWN]
 
 
 def test_an_event_says_what_a_merchant_must_know() -> None:
@@ -190,7 +190,7 @@ def test_its_operation_is_found_by_the_providers_id_before_ours() -> None:
     assert apply_dispute(both, by_id, now=NOW).disputes[0].operation == "op_2"
 
 
-def test_of_an_operation_that_nobody_names_it_says_none() -> None:
+def test_dispute_of_an_unknown_operation_names_none() -> None:
     paid = captured()
     after = apply_dispute(paid, DisputeSnapshot(dispute(), paid.id), now=NOW)
     assert after.disputes[0].operation is None
@@ -201,45 +201,45 @@ def test_of_an_operation_that_nobody_names_it_says_none() -> None:
 
 def test_a_reversal_of_its_own_is_kept_and_lost() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED, outcome=None)
-    assert told(captured(), reversal) == [OPENED, WITHDRAWN, "dispute.lost"]
+    assert event_types(captured(), reversal) == [OPENED, WITHDRAWN, "dispute.lost"]
     assert lay(captured(), reversal).disputed == PRICE.minor
 
 
 @pytest.mark.parametrize("known", [dispute(), LOST])
-def test_a_reversal_by_a_dispute_that_we_know_is_no_news(known: Dispute) -> None:
+def test_reversal_by_a_known_dispute_changes_nothing(known: Dispute) -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED)
-    assert told(lay(captured(), known), reversal) == []
-    assert told(lay(captured(), replace(known, ref="ch_2")), reversal) != []
-    assert told(lay(captured(), WON), reversal) != []
+    assert event_types(lay(captured(), known), reversal) == []
+    assert event_types(lay(captured(), replace(known, ref="ch_2")), reversal) != []
+    assert event_types(lay(captured(), WON), reversal) != []
 
 
 def test_a_dispute_takes_the_place_of_the_reversal_that_it_caused() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED)
     reversed_ = lay(captured(), reversal)
-    assert told(reversed_, LOST) == [OPENED, "dispute.lost"]
+    assert event_types(reversed_, LOST) == [OPENED, "dispute.lost"]
     [only] = lay(reversed_, LOST).disputes
     assert only.id == "dp_1"
     assert len(lay(reversed_, WON).disputes) == 2
 
 
-def test_no_more_are_kept_than_a_payment_has_room_for() -> None:
+def test_number_of_kept_disputes_is_bounded() -> None:
     full = lay(captured(), *(dispute(f"dp_{number}") for number in range(MAX_DISPUTES)))
     assert len(full.disputes) == MAX_DISPUTES
     assert apply_dispute(full, reading(full, dispute("dp_more")), now=LATER) is full
-    assert told(full, replace(WON, id="dp_3")) == [REINSTATED, "dispute.won"]
+    assert event_types(full, replace(WON, id="dp_3")) == [REINSTATED, "dispute.won"]
 
 
-def test_what_is_disputed_in_another_currency_is_in_no_sum() -> None:
+def test_dispute_in_another_currency_is_in_no_sum() -> None:
     foreign = dispute(money=Money(900, "EUR"))
     assert lay(captured(), foreign, dispute("dp_2")).disputed == PRICE.minor
 
 
-def test_money_that_a_reversal_took_is_not_told_of_again_by_its_dispute() -> None:
+def test_money_taken_by_a_reversal_has_no_second_event_by_its_dispute() -> None:
     """Heard of while the dispute had ended otherwise."""
     closed = dispute(state=DisputeState.CLOSED, withdrawn=0)
     reversal = replace(LOST, id="re_1", reason=REVERSED)
     both = lay(lay(captured(), closed), reversal)
     assert [one.withdrawn for one in both.disputes] == [0, PRICE.minor]
-    assert told(both, LOST) == ["dispute.lost"]
+    assert event_types(both, LOST) == ["dispute.lost"]
     [only] = lay(both, LOST).disputes
     assert only.withdrawn == PRICE.minor

@@ -51,7 +51,7 @@ def _in(state: State, given: Payment | None = None) -> Payment:
     return replace(given, operations=(replace(given.first_operation, state=state),))
 
 
-def test_a_look_is_told_before_it_happens_and_moves_nothing() -> None:
+def test_lookup_is_recorded_before_it_happens_and_changes_no_state() -> None:
     asked = start_lookup(_unknown(), _unknown().first_operation, now=LATER)
     assert asked.claim is not None and asked.claim.action is ClaimAction.LOOKUP
     assert asked.first_operation.state is State.UNKNOWN
@@ -62,7 +62,7 @@ def test_a_look_is_told_before_it_happens_and_moves_nothing() -> None:
     assert expire_claim(asked, now=LATER).first_operation == asked.first_operation
 
 
-def test_what_a_look_finds_settles_the_payment() -> None:
+def test_result_of_a_lookup_settles_the_payment() -> None:
     found = apply_lookup(_unknown(), FOUND)
     assert (found.status, found.captured) == (Status.CAPTURED, 1999)
     assert (found.first_operation.lookups_since, found.due_at, found.claim) == (
@@ -84,7 +84,7 @@ def test_proof_of_absence_begins_the_next_generation() -> None:
     assert again.first_operation.send.key.endswith("-2")
 
 
-def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
+def test_absence_repeated_for_days_needs_manual_review() -> None:
     assert retry.TRANSIENT.max_duration is not None
     over = apply_lookup(_unknown(), GONE, now=NOW + retry.TRANSIENT.max_duration)
     assert (over.first_operation.state, over.first_operation.generation) == (
@@ -94,7 +94,7 @@ def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
     assert over.first_operation.waiting_for == "an operator: absent_again"
 
 
-def test_what_ten_sends_have_left_absent_is_for_a_person() -> None:
+def test_operation_absent_after_ten_generations_needs_manual_review() -> None:
     given, sends, now = _unknown(), 1, LATER
     while given.first_operation.state is not State.REVIEW:
         given = stored(apply_lookup(given, GONE, now=now))
@@ -115,7 +115,7 @@ def test_absence_soon_after_a_send_proves_nothing_yet() -> None:
     assert early.due_at == LATER
 
 
-def test_absence_is_of_the_time_of_the_look_however_late_it_is_written_down() -> None:
+def test_absence_counts_from_the_time_before_the_lookup() -> None:
     asked = stored(start_lookup(_unknown(), _unknown().first_operation, now=NOW))
     late = settle(asked, GONE, now=LATER, jitter=1.0)
     assert (late.first_operation.state, late.first_operation.generation) == (
@@ -126,7 +126,7 @@ def test_absence_is_of_the_time_of_the_look_however_late_it_is_written_down() ->
 
 
 @pytest.mark.parametrize("error", [NotExecuted("busy"), OutcomeUnknown("no_answer")])
-def test_a_look_that_failed_is_made_again_with_growing_waits(
+def test_failed_lookup_is_repeated_with_growing_waits(
     error: NotExecuted | OutcomeUnknown,
 ) -> None:
     once = apply_lookup(_unknown(), error)
@@ -138,12 +138,12 @@ def test_a_look_that_failed_is_made_again_with_growing_waits(
     assert twice.due_at == LATER + 2 * retry.LOOKUP.base_delay
 
 
-def test_a_look_waits_as_long_as_the_provider_asks() -> None:
+def test_lookup_waits_as_long_as_the_provider_asks() -> None:
     error = NotExecuted("rate_limited", retry_after=timedelta(minutes=9))
     assert apply_lookup(_unknown(), error).due_at == LATER + timedelta(minutes=9)
 
 
-def test_days_of_looks_without_an_answer_are_the_end_until_a_person_decides() -> None:
+def test_lookups_without_an_answer_for_days_need_manual_review() -> None:
     assert retry.LOOKUP.max_duration is not None
     over, looks = _unknown(), 0
     while over.first_operation.state is State.UNKNOWN:
@@ -158,25 +158,25 @@ def test_days_of_looks_without_an_answer_are_the_end_until_a_person_decides() ->
     assert over.first_operation.waiting_for == "an operator: nothing_found"
 
 
-def test_where_there_is_nothing_to_look_at_a_person_decides() -> None:
+def test_operation_without_an_id_to_look_up_needs_manual_review() -> None:
     review = apply_lookup(_unknown(), NeedsReview("nothing_to_look_up", request_id="r"))
     assert review.first_operation.state is State.REVIEW
     assert review.pending_events[-1].data["provider_request_id"] == "r"
 
 
-def test_another_amount_than_was_asked_for_is_for_a_person() -> None:
+def test_other_amount_than_requested_needs_manual_review() -> None:
     odd = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"payment_intent": "pi_1"})
     review = apply_lookup(_unknown(), odd)
     assert (review.first_operation.state, review.captured) == (State.REVIEW, 0)
     assert review.refs == {"payment_intent": "pi_1"}
 
 
-def test_what_the_table_does_not_have_is_for_a_person() -> None:
+def test_answer_outside_of_the_table_needs_manual_review() -> None:
     review = apply_lookup(_unknown(), Answer(Verdict.REJECTED))
     assert review.first_operation.waiting_for == "an operator: rejected_while_unknown"
 
 
-def test_what_is_pending_is_asked_of_less_and_less_often() -> None:
+def test_pending_operation_is_looked_up_at_growing_intervals() -> None:
     once = apply_lookup(_pending(), PENDING)
     assert (once.first_operation.state, once.due_at) == (
         State.PENDING,
@@ -187,11 +187,11 @@ def test_what_is_pending_is_asked_of_less_and_less_often() -> None:
     assert done.status is Status.CAPTURED
 
 
-def test_what_was_pending_and_vanished_is_for_a_person() -> None:
+def test_vanished_pending_operation_needs_manual_review() -> None:
     assert apply_lookup(_pending(), GONE).first_operation.state is State.REVIEW
 
 
-def test_a_look_at_a_review_says_what_it_finds() -> None:
+def test_lookup_of_an_operation_in_review_applies_its_result() -> None:
     review = _in(State.REVIEW)
     assert apply_lookup(review, FOUND).status is Status.CAPTURED
     proven = apply_lookup(review, GONE)
@@ -200,7 +200,7 @@ def test_a_look_at_a_review_says_what_it_finds() -> None:
 
 
 @pytest.mark.parametrize("outcome", [NeedsReview("why"), Answer(Verdict.REJECTED)])
-def test_a_look_at_a_review_that_finds_nothing_leaves_it(
+def test_inconclusive_lookup_leaves_an_operation_in_review(
     outcome: NeedsReview | Answer,
 ) -> None:
     still = apply_lookup(_in(State.REVIEW), outcome)
@@ -208,7 +208,7 @@ def test_a_look_at_a_review_that_finds_nothing_leaves_it(
     assert still.first_operation.lookups_since is None
 
 
-def test_a_look_at_what_is_done_says_the_same_and_changes_nothing() -> None:
+def test_lookup_of_a_final_operation_changes_nothing() -> None:
     paid = captured()
     seen = apply_lookup(paid, FOUND)
     assert (seen.status, seen.first_operation) == (paid.status, paid.first_operation)
@@ -237,7 +237,7 @@ def test_a_refund_that_failed_later_is_corrected_and_refundable_again() -> None:
     ) == (0, 1999)
 
 
-def test_a_decline_that_was_none_is_corrected_with_its_money() -> None:
+def test_wrong_decline_is_corrected_with_its_amount() -> None:
     declined = _in(State.DECLINED)
     corrected = apply_lookup(declined, FOUND)
     assert (corrected.first_operation.state, corrected.captured) == (

@@ -49,7 +49,7 @@ def _expired_under(asked: Payment) -> Payment:
         (stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0)), False, False),
     ],
 )
-def test_a_payment_guards_its_reference_while_it_may_move_money(
+def test_payment_blocks_its_reference_while_it_may_move_money(
     given: Payment, unfinished: bool, paid: bool
 ) -> None:
     def guarding(guard: DuplicatePolicy, reference: str | None = "r") -> bool:

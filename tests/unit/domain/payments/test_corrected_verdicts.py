@@ -65,13 +65,13 @@ def test_a_charge_that_was_made_after_all_is_captured(verdict: Verdict) -> None:
     assert (done.status, done.captured, done.last_error) == (
         *(Status.CAPTURED, 1999, None),
     )
-    [told] = done.pending_events
-    assert (told.type, told.data["from"], told.data["by"]) == (
+    [event] = done.pending_events
+    assert (event.type, event.data["from"], event.data["by"]) == (
         *("operation.corrected", verdict.value, "key_1"),
     )
 
 
-def test_a_yes_and_what_a_provider_said_cannot_be_taken_back() -> None:
+def test_success_and_provider_refusal_cannot_be_corrected_by_an_operator() -> None:
     done = _said_yes(_said_no(payment()))
     for verdict in NO:
         with pytest.raises(Conflict):
@@ -86,7 +86,7 @@ def test_a_yes_and_what_a_provider_said_cannot_be_taken_back() -> None:
         )
 
 
-def test_a_no_stays_a_no_where_it_is_said_again() -> None:
+def test_repeated_refusal_by_an_operator_is_refused() -> None:
     given = _said_no(payment())
     with pytest.raises(Conflict):
         resolve_operation(
@@ -141,7 +141,7 @@ def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:
         )
 
 
-def test_what_the_provider_says_later_is_no_persons_word_any_more() -> None:
+def test_later_answer_replaces_an_operators_evidence() -> None:
     given = _said_no(payment())
     asked = stored(start_lookup(given, given.first_operation, now=NOW))
     seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)

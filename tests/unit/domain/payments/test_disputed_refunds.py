@@ -22,7 +22,7 @@ def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payme
     )
 
 
-def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
+def test_cost_of_a_lost_dispute_cannot_be_refunded() -> None:
     part = replace(LOST, withdrawn=1500)
     lost = lay(captured(), part)
     assert lost.refundable_amount(lost.first_operation) == PRICE.minor - 1500
@@ -55,7 +55,7 @@ def test_two_lost_disputes_of_one_charge_count_together() -> None:
     assert lost.refundable_amount(lost.first_operation) == PRICE.minor - 1800
 
 
-def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
+def test_open_dispute_leaves_the_refund_to_the_provider() -> None:
     disputed = lay(captured(), dispute())
     assert disputed.refundable_amount(disputed.first_operation) == PRICE.minor
 

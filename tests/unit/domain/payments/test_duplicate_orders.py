@@ -63,7 +63,7 @@ def _looked(given: Payment, answer: Answer) -> Payment:
 
 @pytest.mark.parametrize("verdict", NOES)
 @pytest.mark.parametrize("first_seen", [None, ACT])
-def test_the_no_of_one_order_is_a_persons_while_another_may_have_been_paid(
+def test_refusal_of_one_order_needs_manual_review_while_another_may_be_paid(
     verdict: Verdict, first_seen: Answer | None
 ) -> None:
     given = _resent()
@@ -78,7 +78,7 @@ def test_the_no_of_one_order_is_a_persons_while_another_may_have_been_paid(
 
 
 @pytest.mark.parametrize("verdict", NOES)
-def test_a_no_to_what_the_payer_approved_is_a_persons_too(verdict: Verdict) -> None:
+def test_refusal_of_an_approved_order_needs_manual_review_too(verdict: Verdict) -> None:
     approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
     ended = settle(claimed, Answer(verdict, refs=REFS), now=SOON, jitter=0)
@@ -88,7 +88,7 @@ def test_a_no_to_what_the_payer_approved_is_a_persons_too(verdict: Verdict) -> N
     )
 
 
-def test_the_yes_of_either_is_the_payments() -> None:
+def test_success_of_either_order_is_the_payments() -> None:
     paid = _looked(_looked(_resent(), ACT), Answer(Verdict.SUCCEEDED, PRICE, REFS))
     assert (paid.status, paid.captured) == (Status.CAPTURED, PRICE.minor)
 
@@ -97,7 +97,7 @@ def test_the_yes_of_either_is_the_payments() -> None:
     ("provider", "token"),
     [(ProviderName.STRIPE, "pm_1"), (ProviderName.PAYPAL, None)],
 )
-def test_where_no_second_order_can_be_paid_a_no_is_believed(
+def test_refusal_is_final_where_no_second_order_can_be_paid(
     provider: ProviderName, token: str | None
 ) -> None:
     """Stripe keeps its keys; PayPal's payer can approve no order whose link is lost."""
@@ -105,7 +105,7 @@ def test_where_no_second_order_can_be_paid_a_no_is_believed(
     assert ended.first_operation.state is State.EXPIRED
 
 
-def test_what_may_have_been_paid_cannot_be_called_off() -> None:
+def test_void_of_a_possibly_paid_order_is_refused() -> None:
     acting = _looked(_resent(), ACT)
     approved = _looked(acting, Answer(Verdict.APPROVED, refs=REFS))
     for given in (acting, approved):
@@ -114,7 +114,7 @@ def test_what_may_have_been_paid_cannot_be_called_off() -> None:
         assert refused.value.why == "another_order"
 
 
-def test_what_is_called_off_shows_the_payer_no_way_any_more() -> None:
+def test_canceled_payment_has_no_next_action() -> None:
     asked = submission(provider=ProviderName.PAYPAL, payment_method=None)
     acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
     assert acting.next_action is not None
@@ -122,9 +122,7 @@ def test_what_is_called_off_shows_the_payer_no_way_any_more() -> None:
     assert (called_off.status, called_off.next_action) == (Status.CANCELED, None)
 
 
-def test_what_a_look_finds_undone_is_not_dead_while_another_may_have_been_paid() -> (
-    None
-):
+def test_absent_order_is_not_dead_while_another_may_be_paid() -> None:
     """The one that we know waits for our word still; the other never did."""
     agreed = Answer(Verdict.APPROVED, refs=REFS)
     approved = _looked(_looked(_resent(), ACT), agreed)
@@ -136,7 +134,7 @@ def test_what_a_look_finds_undone_is_not_dead_while_another_may_have_been_paid()
     assert seen.first_operation.state is State.REVIEW
 
 
-def test_what_was_tried_for_days_is_not_dead_while_another_may_have_been_paid() -> None:
+def test_order_tried_for_days_is_not_dead_while_another_may_be_paid() -> None:
     approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=LATER))
     spent = settle(claimed, NotSent(), now=LATER + timedelta(days=5), jitter=1)
@@ -161,7 +159,7 @@ hours = st.integers(min_value=0, max_value=200)
 
 
 @drawn(st.lists(st.tuples(st.booleans(), outcomes, hours), max_size=12))
-def test_nothing_but_a_person_ends_one_of_two_orders_without_money(
+def test_only_an_operator_ends_one_of_two_orders_without_money(
     steps: list[tuple[bool, Answer | ProviderError, int]],
 ) -> None:
     given, now = _resent(), NOW

@@ -115,7 +115,7 @@ def others(of: Payment) -> list[Operation]:
     return [one for one in of.operations if one.is_external]
 
 
-def test_a_refund_of_others_is_an_operation_that_needs_no_work() -> None:
+def test_external_refund_is_an_operation_without_work() -> None:
     before = paid()
     first = replace(before.first_operation, lookups_since=NOW)
     asked = start_lookup(before, first, now=NOW)
@@ -148,7 +148,7 @@ def test_a_refund_of_others_is_an_operation_that_needs_no_work() -> None:
     assert again.operations[1:] == after.operations[1:]
 
 
-def test_the_same_refund_has_the_same_id_whoever_finds_it() -> None:
+def test_external_refund_has_the_same_id_each_time() -> None:
     [one] = others(seen(paid(), refunded()))
     [same] = others(seen(seen(paid()), refunded()))
     [_, other] = others(seen(paid(), refunded(), refunded(ref="re_2")))
@@ -156,7 +156,7 @@ def test_the_same_refund_has_the_same_id_whoever_finds_it() -> None:
     assert len(one.id) == len("op_") + 26
 
 
-def test_a_pending_refund_of_others_reserves_and_is_asked_after() -> None:
+def test_pending_external_refund_reserves_its_amount_and_is_looked_up() -> None:
     after = seen(paid(), refunded(verdict=Verdict.PENDING))
     [made] = others(after)
     assert (made.state, made.due_at) == (State.PENDING, NOW + MINUTE)
@@ -167,7 +167,7 @@ def test_a_pending_refund_of_others_reserves_and_is_asked_after() -> None:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
-def test_a_refund_of_others_that_failed_is_taken_back(verdict: Verdict) -> None:
+def test_failed_external_refund_is_canceled(verdict: Verdict) -> None:
     after = seen(seen(paid(), refunded()), refunded(verdict=verdict))
     assert (after.refunded, others(after)[0].state.value) == (0, verdict.value)
     assert after.refundable_amount(after.first_operation) == 1999
@@ -177,7 +177,7 @@ def test_a_refund_of_others_that_failed_is_taken_back(verdict: Verdict) -> None:
     assert others(never) == [], "what came to nothing before we knew is no fact"
 
 
-def test_ours_that_wait_for_a_send_end_where_they_no_longer_fit() -> None:
+def test_unsent_operation_without_money_left_is_rejected() -> None:
     """The newest first: the older one is what a person would keep."""
     asked = asking_refund(asking_refund(paid(), 600, "op_a"), 900, "op_b")
     after = seen(asked, refunded(1000))
@@ -192,7 +192,7 @@ def test_ours_that_wait_for_a_send_end_where_they_no_longer_fit() -> None:
     assert after.last_error is not None and not after.last_error.retryable
 
 
-def test_a_refund_of_ours_that_is_on_its_way_stays_whatever_others_did() -> None:
+def test_sent_refund_stays_after_external_refunds() -> None:
     asked = sending(asking_refund(paid(), None))
     lost = stored(settle(asked, OutcomeUnknown(), now=NOW, jitter=0))
     after = seen(lost, refunded(1999))
@@ -212,14 +212,14 @@ def test_a_refund_of_ours_that_is_on_its_way_stays_whatever_others_did() -> None
     assert reject_overtaken(ended, now=late) is ended
 
 
-def test_what_a_look_goes_before_is_not_rejected_by_itself() -> None:
+def test_operation_with_a_due_lookup_is_not_rejected() -> None:
     asked = asking_refund(paid(), None)
-    told = replace(asked.get_operation("op_r"), lookups_since=NOW)
-    after = seen(replace(asked, operations=(asked.first_operation, told)), refunded())
+    refund = replace(asked.get_operation("op_r"), lookups_since=NOW)
+    after = seen(replace(asked, operations=(asked.first_operation, refund)), refunded())
     assert after.get_operation("op_r").state is State.QUEUED
 
 
-def test_a_refund_of_ours_is_believed_once_that_of_others_has_failed() -> None:
+def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
     """The provider allows no more than there is, so what we know is older."""
     asked = asking_refund(paid(), None)
     sent = sending(asked)
@@ -253,7 +253,7 @@ def test_a_refund_of_ours_is_believed_once_that_of_others_has_failed() -> None:
     )
 
 
-def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
+def test_external_refund_without_room_makes_another_lookup_due() -> None:
     """What we know is older than what is seen: another refund has failed meanwhile."""
     before = seen(paid(), refunded(1999))
     after = seen(before, refunded(1500, "re_2"))
@@ -280,7 +280,7 @@ def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
     assert right.refunded == 1500
 
 
-def test_a_refund_of_what_we_do_not_know_yet_is_asked_for_again() -> None:
+def test_external_refund_of_an_unknown_capture_makes_another_lookup_due() -> None:
     after = seen(paid(), refunded(parent_ref="ch_2"))
     assert (others(after), after.refunded) == ([], 0)
     assert after.first_operation.due_at is not None
@@ -291,12 +291,12 @@ def test_a_refund_of_what_we_do_not_know_yet_is_asked_for_again() -> None:
     assert others(settle(looked, answer, now=NOW, jitter=0)) == []
 
 
-def test_what_is_of_another_currency_stays_a_difference() -> None:
+def test_external_movement_in_another_currency_is_not_recorded() -> None:
     after = seen(paid(), refunded(money=Money(500, "EUR")))
     assert (others(after), after.first_operation.due_at) == ([], None)
 
 
-def test_only_so_many_operations_are_kept() -> None:
+def test_number_of_external_operations_is_bounded() -> None:
     full = replace(
         paid(),
         operations=(
@@ -310,7 +310,7 @@ def test_only_so_many_operations_are_kept() -> None:
     assert others(seen(full, refunded())) == []
 
 
-def test_a_refund_that_a_person_resolved_is_the_one_that_is_seen() -> None:
+def test_resolved_refund_gets_the_reference_of_the_external_one() -> None:
     asked = asking_refund(paid(), 500)
     mine = asked.get_operation("op_r")
     done = replace(mine, state=State.SUCCEEDED, moved=500, due_at=None)
@@ -365,7 +365,7 @@ def test_a_void_of_ours_that_waits_is_left_to_the_provider() -> None:
     assert after.captured == 500
 
 
-def test_more_than_is_on_hold_is_not_believed() -> None:
+def test_external_capture_over_the_hold_is_not_recorded() -> None:
     after = seen(held(), taken(2500, final=True))
     assert (after.captured, others(after)) == (0, [])
     assert after.hold is not None and after.hold.ended is None
@@ -400,7 +400,7 @@ def test_a_refund_of_a_charge_that_several_captures_share() -> None:
 
 
 @pytest.mark.parametrize("ended", [Verdict.CANCELED, Verdict.EXPIRED])
-def test_a_hold_that_others_have_captured_of_and_that_ended_unheard_was_there(
+def test_lost_authorization_is_a_success_after_an_external_capture(
     ended: Verdict,
 ) -> None:
     """We know neither that it was granted nor that it has ended."""
@@ -421,7 +421,7 @@ def test_a_hold_that_others_have_captured_of_and_that_ended_unheard_was_there(
     assert (none.captured, none.first_operation.moved) == (0, 0)
 
 
-def test_a_void_of_others_is_told_with_what_it_released() -> None:
+def test_external_void_has_an_event_with_the_released_amount() -> None:
     asked = start_lookup(
         held(), replace(held().first_operation, lookups_since=NOW), now=NOW
     )
@@ -457,7 +457,7 @@ def test_a_reversal_or_lost_dispute_is_no_refund_of_others() -> None:
     assert kept.refunded == 500, "of another amount it is another"
 
 
-def test_a_dispute_seen_after_the_refund_it_explains_takes_it_back_in_a_look() -> None:
+def test_external_refund_is_canceled_once_its_dispute_is_known() -> None:
     early = seen(paid(), refunded(1999))
     known = replace(early, disputes=(dispute(state=DisputeState.LOST),))
     assert seen(known, refunded(1999)).refunded == 0
@@ -473,7 +473,7 @@ moves: Final = st.one_of(
 
 
 @given(st.lists(moves, max_size=20))
-def test_no_more_goes_back_than_came_whoever_refunds(
+def test_refunds_of_all_sources_stay_within_the_captured_amount(
     history: list[tuple[str, int]],
 ) -> None:
     """Ours asked for, lost and done, and those of others, which may fail later."""
@@ -505,12 +505,12 @@ def test_no_more_goes_back_than_came_whoever_refunds(
         assert now.refunded + now.refund_reserved <= now.captured
         assert now.refundable_amount(now.first_operation) <= now.captured - now.refunded
         assert now.refundable_amount(now.first_operation) >= 0
-        told = [one.id for one in now.operations]
-        assert len(set(told)) == len(told)
+        ids = [one.id for one in now.operations]
+        assert len(set(ids)) == len(ids)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 1999)), max_size=12))
-def test_no_more_is_captured_than_was_held_whoever_captures(
+def test_captures_of_all_sources_stay_within_the_hold(
     history: list[tuple[bool, int]],
 ) -> None:
     now, taken_there = held(multicapture=True), 0
@@ -546,7 +546,7 @@ def test_a_capture_that_others_made_instead_declines_ours(verdict: Verdict) -> N
     ],
     ids=["nothing", "a refund", "a capture that was declined"],
 )
-def test_a_captured_hold_without_anybodys_capture_is_for_a_person(
+def test_captured_hold_without_a_known_capture_needs_manual_review(
     theirs: tuple[ExternalMovement, ...],
 ) -> None:
     with pytest.raises(NeedsReview) as caught:

@@ -48,7 +48,7 @@ def test_a_fee_that_the_answer_has_is_the_operation_s_and_the_payment_s() -> Non
     assert (paid.first_operation.fee, paid.fee) == (FEE, FEE)
 
 
-def test_a_fee_that_comes_late_is_learnt_by_the_next_look_and_kept() -> None:
+def test_late_fee_is_found_by_the_next_lookup_and_kept() -> None:
     paid = captured()
     assert (paid.first_operation.fee, paid.fee) == (None, None)
     known = _looked(paid, PAID)

@@ -34,7 +34,7 @@ def test_an_authorization_holds_the_money_and_captures_nothing() -> None:
     assert held.hold == Hold(NOW + timedelta(days=7))
 
 
-def test_what_is_asked_for_is_reserved_until_it_is_done() -> None:
+def test_requested_amount_is_reserved_until_it_is_done() -> None:
     asked = capture(authorized(provider=PAYPAL), 600)
     assert (asked.captured, asked.capture_reserved, asked.capturable) == (0, 600, 1399)
     done = succeeded(asked)
@@ -46,7 +46,7 @@ def test_what_is_asked_for_is_reserved_until_it_is_done() -> None:
     assert whole.hold is not None and whole.hold.ended is HoldEnd.CAPTURED
 
 
-def test_stripe_releases_what_a_capture_leaves() -> None:
+def test_stripe_releases_the_rest_after_a_capture() -> None:
     asked = capture(authorized(), 600)
     assert asked.operations[-1].final
     assert asked.capturable == 0, "no second capture while one that ends it is open"
@@ -59,7 +59,7 @@ def test_a_final_capture_that_failed_leaves_the_rest_to_capture() -> None:
     assert (failed.status, failed.capturable) == (Status.AUTHORIZED, 1999)
 
 
-def test_paypal_releases_the_rest_where_it_is_told_to() -> None:
+def test_paypal_releases_the_rest_after_a_final_capture() -> None:
     done = succeeded(capture(authorized(provider=PAYPAL), 600, final=True))
     assert (done.status, done.capturable) == (Status.CAPTURED, 0)
 
@@ -91,7 +91,7 @@ def test_a_capture_learns_that_the_hold_has_ended(
     assert (late.status, late.capturable) == (status, 0)
 
 
-def test_more_than_is_left_cannot_be_captured() -> None:
+def test_capture_over_the_rest_is_refused() -> None:
     held = authorized(provider=PAYPAL)
     with pytest.raises(Conflict, match="19.99 USD can be captured") as refused:
         capture(held, 2000)
@@ -113,7 +113,7 @@ def test_more_than_is_left_cannot_be_captured() -> None:
         ),
     ],
 )
-def test_what_is_not_on_hold_cannot_be_captured(given: Payment, words: str) -> None:
+def test_capture_without_a_hold_is_refused(given: Payment, words: str) -> None:
     with pytest.raises(Conflict, match=words) as refused:
         capture(given)
     assert refused.value.why == "nothing_to_capture"
@@ -149,20 +149,20 @@ def test_of_a_capture_and_a_void_the_first_wins() -> None:
 
 
 @pytest.mark.parametrize("given", [captured(), succeeded(capture(authorized()))])
-def test_what_is_captured_cannot_be_voided(given: Payment) -> None:
+def test_void_after_a_full_capture_is_refused(given: Payment) -> None:
     with pytest.raises(Conflict) as refused:
         void(given)
     assert refused.value.why == "nothing_to_void"
 
 
-def test_what_was_not_sent_yet_is_called_off_without_the_provider() -> None:
+def test_unsent_operation_is_canceled_without_a_call() -> None:
     asked = submission(execute_at=NOW + timedelta(days=1))
     off = void(payment(asked=asked))
     assert (off.status, off.due_at, off.is_settled) == (Status.CANCELED, None, True)
     assert off.operations[-1].state is State.SUCCEEDED
 
 
-def test_what_is_being_sent_is_not_called_off() -> None:
+def test_claimed_operation_is_not_canceled() -> None:
     with pytest.raises(Conflict, match="about to be"):
         void(sending(payment()))
 
@@ -173,7 +173,7 @@ def test_the_operation_that_a_key_made_is_found() -> None:
     assert paid.find_by_key("nobodys") is None
 
 
-def test_stripe_can_not_be_told_to_keep_the_rest() -> None:
+def test_stripe_capture_with_final_false_is_refused() -> None:
     with pytest.raises(Conflict) as refused:
         capture(authorized(), 600, final=False)
     assert refused.value.why == "releases_the_rest"

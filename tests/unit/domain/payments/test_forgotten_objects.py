@@ -41,19 +41,19 @@ def _forgotten(given: Payment, *, now: datetime = LATER) -> Payment:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.EXPIRED, Verdict.CANCELED])
-def test_a_bare_end_while_unknown_is_only_a_reason_to_look(verdict: Verdict) -> None:
+def test_missing_object_alone_leaves_the_operation_unknown(verdict: Verdict) -> None:
     given = _refused(Answer(verdict))
     assert given.first_operation.state is State.UNKNOWN
     assert given.first_operation.needs_lookup(now=NOW)
 
 
-def test_what_was_refused_as_too_late_has_expired() -> None:
+def test_operation_refused_as_too_late_has_expired() -> None:
     ended = _forgotten(_refused(Answer(Verdict.EXPIRED)))
     assert ended.status is Status.EXPIRED
     assert ended.due_at is None
 
 
-def test_it_is_not_believed_while_a_send_may_be_on_its_way() -> None:
+def test_missing_object_is_inconclusive_while_a_send_may_be_on_its_way() -> None:
     given = _refused(Answer(Verdict.EXPIRED))
     assert given.first_operation.error == TOO_LATE
     early = _forgotten(given, now=LATER - timedelta(seconds=1))
@@ -61,7 +61,7 @@ def test_it_is_not_believed_while_a_send_may_be_on_its_way() -> None:
     assert early.due_at == LATER
 
 
-def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> None:
+def test_operation_refused_otherwise_stays_unknown_and_needs_manual_review() -> None:
     given = _refused(Answer(Verdict.REJECTED))
     seen = _forgotten(given)
     assert seen.first_operation.state is State.UNKNOWN
@@ -78,7 +78,9 @@ def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> Non
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ABSENT, Verdict.EXPIRED])
-def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
+def test_missing_object_counts_from_the_time_before_the_lookup(
+    verdict: Verdict,
+) -> None:
     """A worker may be held up between its look and writing down what it saw."""
     given = _refused(Answer(Verdict.EXPIRED))
     asked = stored(start_lookup(given, given.first_operation, now=NOW))
@@ -86,7 +88,7 @@ def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
     assert (seen.first_operation.state, seen.due_at) == (State.UNKNOWN, LATER)
 
 
-def test_a_no_to_an_earlier_request_says_nothing_of_the_next_one() -> None:
+def test_refusal_of_an_earlier_request_does_not_concern_the_next_one() -> None:
     """The order is there after all; the next request's sender dies."""
     given = _refused(Answer(Verdict.EXPIRED))
     asked = stored(start_lookup(given, given.first_operation, now=LATER))

@@ -36,7 +36,7 @@ def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
     assert warned.due_at == NOW + 7 * DAY
 
 
-def test_the_time_that_a_provider_vouches_for_is_warned_of_as_well() -> None:
+def test_end_of_the_guaranteed_time_is_warned_of_as_well() -> None:
     held = authorized()
     assert held.hold is not None
     hold = replace(held.hold, honored_until=NOW + 3 * DAY)
@@ -72,20 +72,20 @@ def test_a_hold_ends_when_the_provider_says_so(
     assert [one.type for one in ended.pending_events].count("authorization.ended") == 1
 
 
-def test_a_hold_that_should_have_ended_is_asked_of_again() -> None:
+def test_hold_past_its_end_is_looked_up_again() -> None:
     at = NOW + 7 * DAY
     still = apply_lookup(_ending(authorized()), FOUND, now=at)
     assert (still.status, still.due_at) == (Status.AUTHORIZED, at + DAY / 24)
 
 
-def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
+def test_hold_that_exists_days_after_its_end_needs_manual_review() -> None:
     still = stored(apply_lookup(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
     over = apply_lookup(still, FOUND, now=NOW + 10 * DAY)
     assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
     assert over.first_operation.waiting_for == "an operator: still_held"
 
 
-def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
+def test_hold_with_an_unreadable_end_waits_for_an_operator() -> None:
     given, at = _ending(authorized()), NOW + 7 * DAY
     while given.due_at is not None:
         given, at = stored(apply_lookup(given, NotExecuted(), now=at)), at + DAY
@@ -93,12 +93,12 @@ def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
     assert given.first_operation.waiting_for == "an operator: nothing_found"
 
 
-def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:
+def test_lookup_of_an_authorization_before_its_end_schedules_no_other() -> None:
     seen = apply_lookup(authorized(), FOUND)
     assert (seen.status, seen.first_operation.due_at) == (Status.AUTHORIZED, None)
 
 
-def test_a_look_at_an_authorization_that_ended_changes_nothing() -> None:
+def test_lookup_of_an_ended_authorization_changes_nothing() -> None:
     held = authorized()
     assert held.hold is not None
     ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))

@@ -104,7 +104,7 @@ UNPREPARED: Final = escalate(
         (_ended(DECLINE), False, ReplayAction.REFUSED),
     ],
 )
-def test_a_replay_says_what_it_would_do(
+def test_preview_of_a_replay_has_its_effect(
     given: Payment, later: bool, what: ReplayAction
 ) -> None:
     now = MUCH_LATER if later else NOW
@@ -112,7 +112,7 @@ def test_a_replay_says_what_it_would_do(
 
 
 @pytest.mark.parametrize("given", [payment(), _ended(DECLINE)])
-def test_what_is_owed_or_would_charge_again_is_not_replayed(given: Payment) -> None:
+def test_replay_that_might_charge_again_is_refused(given: Payment) -> None:
     with pytest.raises(Conflict):
         replay_operation(given, given.first_operation, WHO, now=NOW)
 
@@ -159,7 +159,7 @@ def test_a_review_that_was_never_sent_is_queued() -> None:
     assert again.first_operation.state is State.QUEUED
 
 
-def test_what_is_only_looked_at_keeps_its_state() -> None:
+def test_replay_by_a_lookup_keeps_the_state() -> None:
     paid = captured()
     asked = replay_operation(paid, paid.first_operation, WHO, now=NOW)
     assert (asked.first_operation.state, asked.due_at) == (State.SUCCEEDED, NOW)
@@ -174,20 +174,20 @@ def test_what_is_only_looked_at_keeps_its_state() -> None:
         (Verdict.CANCELED, Status.CANCELED, 0),
     ],
 )
-def test_a_person_says_what_became_of_a_review(
+def test_operator_resolves_an_operation_in_review(
     verdict: Verdict, status: Status, taken: int
 ) -> None:
     done = resolve_operation(
         REVIEW, REVIEW.first_operation, Evidence(verdict), WHO, now=NOW
     )
     assert (done.status, done.captured) == (status, taken)
-    [told] = done.pending_events
-    assert (told.type, told.data["by"]) == ("operation.resolved", "key_1")
-    assert (told.data["answer"], told.data["reason"]) == (verdict, WHO.reason)
+    [event] = done.pending_events
+    assert (event.type, event.data["by"]) == ("operation.resolved", "key_1")
+    assert (event.data["answer"], event.data["reason"]) == (verdict, WHO.reason)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
-def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
+def test_refusal_by_an_operator_names_the_operator(verdict: Verdict) -> None:
     done = resolve_operation(
         REVIEW, REVIEW.first_operation, Evidence(verdict), WHO, now=NOW
     )
@@ -198,14 +198,14 @@ def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
     assert done.pending_events[-1].data["code"] == error.code
 
 
-def test_a_yes_that_a_person_said_leaves_no_error() -> None:
+def test_success_by_an_operator_leaves_no_error() -> None:
     done = resolve_operation(
         REVIEW, REVIEW.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
     )
     assert (done.last_error, done.first_operation.error) == (None, None)
 
 
-def test_a_void_that_a_person_saw_moves_no_money() -> None:
+def test_void_resolved_by_an_operator_moves_no_money() -> None:
     asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     done = resolve_operation(
@@ -237,7 +237,7 @@ def test_a_replay_of_a_set_names_it() -> None:
     assert again.pending_events[-1].data["replay_set"] == "rpl_1"
 
 
-def test_what_went_wrong_last_is_on_the_operation() -> None:
+def test_last_error_is_on_the_operation() -> None:
     assert [one.first_operation.error for one in (REVIEW, _dead(), captured())] == [
         *("odd", NotSent.code, None),
     ]
@@ -254,7 +254,7 @@ def test_a_dead_letter_can_only_be_discarded() -> None:
         )
 
 
-def test_what_a_provider_decides_is_not_for_a_person() -> None:
+def test_operation_that_the_provider_decides_cannot_be_resolved() -> None:
     unknown = _ended(LookupRequired())
     before = replace(unknown)
     with pytest.raises(Conflict):
@@ -265,7 +265,7 @@ def test_what_a_provider_decides_is_not_for_a_person() -> None:
 
 
 @pytest.mark.parametrize("given", [captured(), _ended(DECLINE), _ended(REJECTION)])
-def test_what_has_ended_can_be_looked_into_whatever_it_came_to(given: Payment) -> None:
+def test_ended_operation_can_be_looked_up(given: Payment) -> None:
     asked = stored(request_lookup(given, given.first_operation, WHO, now=MUCH_LATER))
     assert asked.first_operation.state is given.first_operation.state
     assert asked.due_at == MUCH_LATER
@@ -280,7 +280,7 @@ def test_what_has_ended_can_be_looked_into_whatever_it_came_to(given: Payment) -
 @pytest.mark.parametrize(
     "given", [payment(), REVIEW, _dead(), _ended(LookupRequired())]
 )
-def test_what_is_worked_on_or_waits_for_a_person_is_not_looked_into(
+def test_operation_with_work_or_in_review_cannot_be_looked_up(
     given: Payment,
 ) -> None:
     with pytest.raises(Conflict):
@@ -294,7 +294,7 @@ def test_what_is_worked_on_or_waits_for_a_person_is_not_looked_into(
         (ProviderName.PAYPAL, "2GG279541U471931P", "capture"),
     ],
 )
-def test_what_a_person_names_can_be_refunded_by_its_reference(
+def test_resolved_operation_with_a_reference_can_be_refunded(
     provider: ProviderName, ref: str, refs: str
 ) -> None:
     asked = payment(asked=submission(provider=provider))
@@ -302,8 +302,8 @@ def test_what_a_person_names_can_be_refunded_by_its_reference(
     found = Evidence(Verdict.SUCCEEDED, ref, 1500)
     done = resolve_operation(review, review.first_operation, found, WHO, now=NOW)
     assert (done.first_operation.refs, done.captured) == ({refs: ref}, 1500)
-    [told] = done.pending_events
-    assert (told.data["ref"], told.data["amount"]) == (ref, 1500)
+    [event] = done.pending_events
+    assert (event.data["ref"], event.data["amount"]) == (ref, 1500)
     assert refund(
         stored(done), amount=None, target=None, id="op_r", origin=origin(), now=NOW
     ).operations[-1].amount == (1500)
@@ -345,7 +345,7 @@ def test_an_amount_that_a_provider_has_no_units_for_is_refused() -> None:
     assert done.captured == 50_00
 
 
-def test_a_void_that_a_person_saw_has_a_reference_and_no_amount() -> None:
+def test_void_resolved_by_an_operator_has_a_reference_and_no_amount() -> None:
     asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     with pytest.raises(InvalidPayment):
@@ -357,7 +357,7 @@ def test_a_void_that_a_person_saw_has_a_reference_and_no_amount() -> None:
 
 
 @pytest.mark.parametrize("kind", ["capture", "refund"])
-def test_what_others_took_meanwhile_cannot_be_resolved_as_ours(kind: str) -> None:
+def test_money_taken_by_others_cannot_be_resolved_as_ours(kind: str) -> None:
     """The provider allows no more than there is, so one of both is not so."""
     asks: dict[str, Callable[..., Payment]] = {
         "capture": partial(capture, amount=1500, final=None),
@@ -429,8 +429,8 @@ def test_a_success_without_a_reference_is_given_one(
     done = resolve_operation(paid, paid.first_operation, named, WHO, now=NOW)
     assert (done.captured, done.first_operation.state) == (1500, State.SUCCEEDED)
     assert list(done.first_operation.refs.values()) == [ref]
-    [told] = done.pending_events
-    assert (told.type, told.data["ref"]) == ("operation.resolved", ref)
+    [event] = done.pending_events
+    assert (event.type, event.data["ref"]) == ("operation.resolved", ref)
     done = stored(done)
     with pytest.raises(Conflict, match="known already"):
         resolve_operation(done, done.first_operation, named, WHO, now=NOW)
@@ -452,15 +452,15 @@ def test_a_resolved_operation_is_of_the_amount_that_moved() -> None:
     claimed = stored(start_lookup(again, again.first_operation, now=NOW))
     after = settle(claimed, seen, now=NOW, jitter=0)
     assert (after.first_operation.state, after.captured) == (State.SUCCEEDED, 1500)
-    told = (
+    event = (
         resolve_operation(REVIEW, REVIEW.first_operation, part, WHO, now=NOW)
         .pending_events[0]
         .data
     )
-    assert (told["amount"], told["amount_asked"]) == (1500, 1999)
+    assert (event["amount"], event["amount_asked"]) == (1500, 1999)
 
 
-def test_a_no_taken_back_is_of_the_amount_that_moved() -> None:
+def test_corrected_refusal_has_the_amount_that_moved() -> None:
     no = Evidence(Verdict.CANCELED)
     given = stored(resolve_operation(REVIEW, REVIEW.first_operation, no, WHO, now=NOW))
     done = resolve_operation(

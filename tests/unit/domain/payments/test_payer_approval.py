@@ -70,7 +70,7 @@ NO: Final = Answer(Verdict.REJECTED, failure=Failure("bad_field", "A field is ba
 
 
 @pytest.mark.parametrize("capture", CaptureMethod)
-def test_where_the_payer_is_asked_first_the_demand_for_them_is_believed(
+def test_demand_for_the_payer_is_conclusive_where_the_payer_approves_first(
     capture: CaptureMethod,
 ) -> None:
     asked = settle(_unheard(None, capture), ACT, now=NOW, jitter=0)
@@ -84,7 +84,7 @@ def test_where_the_payer_is_asked_first_the_demand_for_them_is_believed(
 @pytest.mark.parametrize(
     ("method", "answer"), [("vault", ACT), ("vault", NO), (None, NO)]
 )
-def test_any_other_answer_to_a_resend_is_a_reason_to_look(
+def test_any_other_answer_to_a_resend_makes_a_lookup_due(
     method: str | None, answer: Answer
 ) -> None:
     asked = _unheard(method, CaptureMethod.AUTOMATIC)
@@ -96,7 +96,7 @@ def test_any_other_answer_to_a_resend_is_a_reason_to_look(
     assert seen.next_action is None
 
 
-def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
+def test_operation_waiting_for_the_payer_is_looked_up_at_growing_intervals() -> None:
     waiting, waits = _acting(), []
     for number in range(1, 12):
         at = timedelta(hours=number)
@@ -131,7 +131,7 @@ def test_a_payer_who_never_acts_is_nobody_elses_matter(
     )
 
 
-def test_what_the_payer_approved_is_carried_out_under_another_key() -> None:
+def test_approved_operation_is_sent_with_a_new_key() -> None:
     approved = _approved()
     assert (approved.first_operation.state, approved.due_at) == (State.QUEUED, SOON)
     assert (approved.status, approved.next_action) == (Status.PROCESSING, None)
@@ -172,7 +172,7 @@ def test_what_was_approved_and_lost_is_not_sent_anew_before_it_can_not_arrive() 
     assert late.first_operation.provider_key != unknown.first_operation.provider_key
 
 
-def test_an_approved_order_in_answer_to_its_own_capture_is_for_a_person() -> None:
+def test_approved_order_in_answer_to_its_own_capture_needs_manual_review() -> None:
     puzzled = settle(_carrying_out(), AGREED, now=SOON, jitter=0)
     assert puzzled.first_operation.state is State.REVIEW
 
@@ -205,7 +205,7 @@ def _void(given: Payment) -> Payment:
     return void(given, id="op_void", origin=origin(), now=SOON)
 
 
-def test_stripe_is_asked_to_call_off_what_waits_for_the_payer() -> None:
+def test_void_of_a_charge_waiting_for_the_payer_is_sent_to_stripe() -> None:
     asked = stored(_void(_acting()))
     with pytest.raises(Conflict) as again:
         _void(asked)
@@ -217,7 +217,7 @@ def test_stripe_is_asked_to_call_off_what_waits_for_the_payer() -> None:
     assert done.is_settled
 
 
-def test_an_order_at_paypal_is_called_off_without_asking() -> None:
+def test_void_of_an_unapproved_paypal_order_needs_no_call() -> None:
     asked = submission(provider=ProviderName.PAYPAL)
     acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
     assert _void(acting).status is Status.CANCELED
@@ -226,7 +226,7 @@ def test_an_order_at_paypal_is_called_off_without_asking() -> None:
         _void(looking_on)
 
 
-def test_an_approval_that_leads_nowhere_over_and_over_is_for_a_person() -> None:
+def test_repeated_approval_without_a_result_needs_manual_review() -> None:
     given, sends = _acting(), 0
     while given.first_operation.state is not State.REVIEW:
         given = _looked(given, AGREED, timedelta(hours=1))

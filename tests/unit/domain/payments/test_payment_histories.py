@@ -187,8 +187,8 @@ def _it_says_what_it_waits_for(operation: Operation) -> None:
 
 
 def _the_timeline_explains(timeline: list[Event], operation: Operation) -> None:
-    told = [event for event in timeline if event.data["operation"] == operation.id]
-    assert told[-1].data["to"] == operation.state
-    for before, after in zip(told, told[1:], strict=False):
+    events = [event for event in timeline if event.data["operation"] == operation.id]
+    assert events[-1].data["to"] == operation.state
+    for before, after in zip(events, events[1:], strict=False):
         assert after.data.get("from", after.data["to"]) == before.data["to"]
         assert after.at >= before.at

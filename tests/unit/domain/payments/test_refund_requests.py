@@ -17,7 +17,7 @@ PAYPAL = ProviderName.PAYPAL
 
 
 @pytest.mark.parametrize("state", ["unknown", "review", "dead"])
-def test_what_may_yet_move_keeps_its_reservation(state: str) -> None:
+def test_unfinished_operation_keeps_its_reservation(state: str) -> None:
     asked = refund(captured(), 60)
     stuck = replace(asked.operations[-1], state=State(state))
     open_ = replace(asked, operations=(*asked.operations[:-1], stuck))
@@ -27,7 +27,7 @@ def test_what_may_yet_move_keeps_its_reservation(state: str) -> None:
     )
 
 
-def test_what_was_refused_gives_its_reservation_back() -> None:
+def test_refused_operation_releases_its_reservation() -> None:
     asked = refund(captured(), 60)
     refused = turned_down(asked)
     assert (refused.refunded, refused.refund_reserved) == (0, 0)
@@ -45,7 +45,7 @@ def test_refunds_of_parts_end_with_the_whole() -> None:
     assert refused.value.why == "nothing_to_refund"
 
 
-def test_more_than_is_left_cannot_be_refunded() -> None:
+def test_refund_over_the_rest_is_refused() -> None:
     paid = captured()
     with pytest.raises(Conflict, match="19.99 USD can be refunded") as refused:
         refund(paid, 2000)
@@ -82,7 +82,7 @@ def test_all_that_is_left_of_several_captures_is_refunded_one_by_one() -> None:
     assert (rest.operations[-1].target, rest.operations[-1].amount) == (second.id, 1399)
 
 
-def test_what_is_still_held_after_a_full_refund_is_not_all_refunded() -> None:
+def test_full_refund_with_a_rest_on_hold_is_partially_refunded() -> None:
     part = succeeded(capture(authorized(provider=PAYPAL), 600))
     assert succeeded(refund(part)).status is Status.PARTIALLY_REFUNDED
 

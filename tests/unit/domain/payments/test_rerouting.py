@@ -62,7 +62,7 @@ def answered(here: Payment, outcome: Answer | ProviderError) -> Payment:
         ),
     ],
 )
-def test_what_an_account_did_not_take_goes_on_to_the_next(
+def test_payment_refused_by_an_account_is_rerouted(
     outcome: Answer | ProviderError, why: str
 ) -> None:
     here = routed_payment(TWO, THREE)
@@ -76,18 +76,18 @@ def test_what_an_account_did_not_take_goes_on_to_the_next(
         and first.error == why
     )
     assert after.last_error is None and after.claim is None
-    told, went = after.pending_events
-    assert told.type == "attempt.answered" and told.data["to"] == "queued"
-    assert went.type == "payment.routed"
-    assert (went.data["from_account"], went.data["to_account"]) == (ONE.id, TWO.id)
-    assert went.data["reason"] == why
+    event, routed = after.pending_events
+    assert event.type == "attempt.answered" and event.data["to"] == "queued"
+    assert routed.type == "payment.routed"
+    assert (routed.data["from_account"], routed.data["to_account"]) == (ONE.id, TWO.id)
+    assert routed.data["reason"] == why
 
 
-def test_a_decline_that_goes_on_is_on_the_timeline() -> None:
-    told = answered(routed_payment(), DECLINE).pending_events[0]
-    assert told.data["answer"] == "declined"
-    assert told.data["code"] == "insufficient_funds"
-    assert told.data["provider_request_id"] == "req_declined"
+def test_rerouted_decline_is_on_the_timeline() -> None:
+    event = answered(routed_payment(), DECLINE).pending_events[0]
+    assert event.data["answer"] == "declined"
+    assert event.data["code"] == "insufficient_funds"
+    assert event.data["provider_request_id"] == "req_declined"
 
 
 def test_refused_credentials_spend_no_attempt() -> None:
@@ -112,7 +112,7 @@ def test_refused_credentials_spend_no_attempt() -> None:
         Answer(Verdict.SUCCEEDED, Money(1999, "USD")),
     ],
 )
-def test_whatever_else_an_account_says_stays_with_it(
+def test_other_answers_of_an_account_do_not_reroute(
     outcome: Answer | ProviderError,
 ) -> None:
     after = answered(routed_payment(), outcome)
@@ -121,7 +121,7 @@ def test_whatever_else_an_account_says_stays_with_it(
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), Misconfigured(), DECLINE])
-def test_at_the_end_of_a_route_it_is_as_without_one(
+def test_last_account_of_a_route_reroutes_nothing(
     outcome: Answer | ProviderError,
 ) -> None:
     last = replace(routed_payment(), route=())
@@ -130,7 +130,7 @@ def test_at_the_end_of_a_route_it_is_as_without_one(
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), Misconfigured(), DECLINE])
-def test_what_is_unknown_never_goes_on(outcome: Answer | ProviderError) -> None:
+def test_unknown_operation_is_never_rerouted(outcome: Answer | ProviderError) -> None:
     lost = answered(routed_payment(), OutcomeUnknown("no_answer"))
     again = settle(stored(sending(stored(lost))), outcome, now=LATER, jitter=0.5)
     assert again.account == ONE
@@ -139,22 +139,22 @@ def test_what_is_unknown_never_goes_on(outcome: Answer | ProviderError) -> None:
     assert again.account == ONE
 
 
-def test_before_an_open_gate_what_was_never_sent_goes_on() -> None:
-    went = reroute_around_outage(routed_payment(TWO, THREE), now=LATER)
-    assert went is not None
-    assert (went.account, went.route) == (TWO, (THREE,))
-    assert went.pending_events[-1].data["reason"] == BREAKER_OPEN
-    further = reroute_around_outage(went, now=LATER)
+def test_unsent_payment_is_rerouted_at_an_open_breaker() -> None:
+    routed = reroute_around_outage(routed_payment(TWO, THREE), now=LATER)
+    assert routed is not None
+    assert (routed.account, routed.route) == (TWO, (THREE,))
+    assert routed.pending_events[-1].data["reason"] == BREAKER_OPEN
+    further = reroute_around_outage(routed, now=LATER)
     assert further is not None and further.account == THREE
     assert reroute_around_outage(further, now=LATER) is None
 
 
-def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
+def test_payment_proven_not_executed_is_rerouted_at_an_open_breaker() -> None:
     busy = stored(answered(routed_payment(), NotExecuted("rate_limited")))
     assert busy.first_operation.state is State.RETRYING
-    went = reroute_around_outage(busy, now=LATER)
-    assert went is not None and went.account == TWO
-    assert went.first_operation.state is State.QUEUED
+    routed = reroute_around_outage(busy, now=LATER)
+    assert routed is not None and routed.account == TWO
+    assert routed.first_operation.state is State.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
         NeedsReview("odd"),
     ],
 )
-def test_before_an_open_gate_whatever_an_account_may_have_waits(
+def test_payment_that_an_account_may_have_waits_at_an_open_breaker(
     outcome: Answer | ProviderError,
 ) -> None:
     assert (
@@ -182,16 +182,19 @@ def test_a_send_that_was_written_down_and_not_answered_waits() -> None:
     assert reroute_around_outage(stored(sending(routed_payment())), now=LATER) is None
 
 
-def test_what_a_provider_told_of_meanwhile_is_looked_at_first() -> None:
+def test_payment_with_a_due_lookup_is_not_rerouted() -> None:
     here = routed_payment()
-    told = replace(here.first_operation, lookups_since=NOW)
-    assert reroute_around_outage(replace(here, operations=(told,)), now=LATER) is None
+    event = replace(here.first_operation, lookups_since=NOW)
+    assert reroute_around_outage(replace(here, operations=(event,)), now=LATER) is None
     seen = replace(here.first_operation, refs={"payment_intent": "pi_1"})
     assert reroute_around_outage(replace(here, operations=(seen,)), now=LATER) is None
 
 
-def test_what_may_have_made_two_orders_stays_where_they_are() -> None:
+def test_payment_with_possibly_two_orders_is_not_rerouted() -> None:
     here = routed_payment()
     assert reroute_around_outage(here, now=LATER) is not None
-    twins = replace(here.first_operation, may_have_duplicate_order=True)
-    assert reroute_around_outage(replace(here, operations=(twins,)), now=LATER) is None
+    duplicates = replace(here.first_operation, may_have_duplicate_order=True)
+    assert (
+        reroute_around_outage(replace(here, operations=(duplicates,)), now=LATER)
+        is None
+    )

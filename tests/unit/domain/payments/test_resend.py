@@ -48,7 +48,7 @@ def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
     return settle(asked, answer, now=at + ABSENCE_PROOF_DELAY, jitter=1.0)
 
 
-def test_a_no_soon_after_a_second_send_is_looked_for_again() -> None:
+def test_refusal_soon_after_a_resend_is_looked_up_again() -> None:
     """PayPal forgets a key that failed: what it shows may be the first one's object."""
     early = LATER - timedelta(seconds=1)
     seen = _looked(_refunding(sends=2), NO, at=early)
@@ -56,12 +56,12 @@ def test_a_no_soon_after_a_second_send_is_looked_for_again() -> None:
     assert (seen.due_at, seen.refunded) == (LATER, 0)
 
 
-def test_a_no_is_believed_once_no_send_can_be_on_its_way() -> None:
+def test_refusal_is_final_once_no_send_can_be_on_its_way() -> None:
     seen = _looked(_refunding(sends=2), NO, at=LATER)
     assert seen.operations[-1].state is State.DECLINED
 
 
-def test_a_persons_operation_waits_for_that_as_well() -> None:
+def test_operation_in_review_waits_for_that_as_well() -> None:
     given = _refunding(sends=2)
     review = replace(given.operations[-1], state=State.REVIEW)
     given = replace(given, operations=(given.first_operation, review))
@@ -69,12 +69,12 @@ def test_a_persons_operation_waits_for_that_as_well() -> None:
     assert (seen.operations[-1].state, seen.due_at) == (State.REVIEW, LATER)
 
 
-def test_the_no_of_a_single_send_is_believed_at_once() -> None:
+def test_refusal_of_a_single_send_is_final_at_once() -> None:
     seen = _looked(_refunding(sends=1), NO, at=NOW)
     assert seen.operations[-1].state is State.DECLINED
 
 
-def test_the_yes_of_either_is_believed_at_once() -> None:
+def test_success_of_either_send_is_final_at_once() -> None:
     paid = _refunding(sends=2)
     price = paid.submission.amount
     yes = Answer(Verdict.SUCCEEDED, replace(price, minor=60), {"refund": "r_2"})

@@ -64,7 +64,7 @@ def test_a_route_has_only_fitting_accounts_each_once_and_is_the_same_again(
 
 
 @given(candidates, asked, draws)
-def test_whoever_has_accounts_never_pays_at_the_deployments(
+def test_merchant_with_accounts_never_uses_the_deployments(
     those: list[Candidate], wanted: Submission, draw: float
 ) -> None:
     try:
@@ -134,13 +134,13 @@ def test_a_merchant_without_accounts_pays_at_the_deployments_and_says_which() ->
         Candidate(THREE),
     ],
 )
-def test_where_no_account_takes_it_that_is_said(candidate: Candidate) -> None:
+def test_payment_that_no_account_takes_is_refused(candidate: Candidate) -> None:
     with pytest.raises(InvalidPayment) as caught:
         choose_accounts(Routes((candidate,)), submission(), draw=0.0)
     assert caught.value.field == "provider"
 
 
-def test_what_its_provider_could_never_carry_out_names_the_field_at_fault() -> None:
+def test_payment_that_its_provider_cannot_carry_out_names_the_invalid_field() -> None:
     wanted = submission(payment_method=None)
     with pytest.raises(InvalidPayment) as caught:
         choose_accounts(Routes((Candidate(ONE),)), wanted, draw=0.0)

@@ -116,7 +116,7 @@ def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
     assert not (saves and asked.payment_method and not stripe)
 
 
-def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
+def test_saved_method_of_an_answer_is_stored_without_an_event() -> None:
     answer = Answer(
         Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved_method=SAVED
     )
@@ -126,7 +126,7 @@ def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
 
 
 @pytest.mark.parametrize("made", [captured, authorized])
-def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
+def test_method_saved_later_is_found_by_the_next_lookup(made: object) -> None:
     before = captured() if made is captured else authorized()
     claimed = start_lookup(before, before.first_operation, now=NOW)
     said = Answer(
@@ -144,7 +144,7 @@ def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
 
 
 @pytest.mark.parametrize("made", [captured, authorized])
-def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> None:
+def test_method_being_saved_is_looked_up_for_an_hour(made: object) -> None:
     before = captured() if made is captured else authorized()
     kind = before.first_operation.kind
     saving = Answer(
@@ -163,7 +163,7 @@ def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> N
     assert paid.first_operation.lookups_since is None and paid.saved_method is None
 
 
-def test_what_was_saved_at_last_is_asked_after_no_more() -> None:
+def test_method_saved_at_last_needs_no_more_lookups() -> None:
     saving = Answer(
         Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, is_saving_method=True
     )
@@ -177,7 +177,7 @@ def test_what_was_saved_at_last_is_asked_after_no_more() -> None:
     assert (found.saved_method, found.first_operation.due_at) == (SAVED, None)
 
 
-def test_what_moved_nothing_saves_nothing() -> None:
+def test_payment_without_a_movement_saves_no_method() -> None:
     no = Answer(Verdict.DECLINED, is_saving_method=True)
     assert settle(sending(payment()), no, now=NOW, jitter=0).due_at is None
 

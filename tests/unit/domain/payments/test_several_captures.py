@@ -61,7 +61,7 @@ def done(asked: Payment) -> Payment:
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
 
-def test_what_a_capture_leaves_stays_on_hold_until_one_is_final() -> None:
+def test_rest_stays_on_hold_until_a_final_capture() -> None:
     part = done(taken(held(), 500, final=False))
     assert part.status is Status.PARTIALLY_CAPTURED
     assert (part.captured, part.capturable) == (500, 1499)
@@ -95,9 +95,7 @@ def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) ->
     ("asked", "words"),
     [(True, "this card"), (False, "need a payment with multicapture")],
 )
-def test_where_the_card_takes_one_capture_the_refusal_says_why(
-    asked: bool, words: str
-) -> None:
+def test_refusal_of_a_second_capture_has_its_reason(asked: bool, words: str) -> None:
     with pytest.raises(Conflict, match=words) as caught:
         taken(held(allowed=False, asked=asked), 500, final=False)
     assert caught.value.why == "releases_the_rest"
@@ -131,7 +129,7 @@ def test_a_void_after_a_part_leaves_that_part() -> None:
     assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
 
 
-def test_a_rest_that_ran_out_is_seen_by_a_look_at_the_authorization() -> None:
+def test_expired_rest_is_found_by_a_lookup_of_the_authorization() -> None:
     part = done(taken(held(), 500, final=False))
     gone = Answer(Verdict.EXPIRED, refs=_REFS)
     claimed = start_lookup(part, part.first_operation, now=NOW)

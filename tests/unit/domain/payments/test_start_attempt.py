@@ -54,7 +54,7 @@ def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
     }
 
 
-def test_a_worker_that_went_silent_leaves_the_outcome_unknown() -> None:
+def test_dead_worker_leaves_the_outcome_unknown() -> None:
     running = _running()
     unknown = expire_claim(running, now=NOW)
     assert unknown.first_operation.state is State.UNKNOWN
@@ -77,13 +77,13 @@ def test_a_resend_does_not_move_the_window() -> None:
     assert resent.first_operation.send.window_ends_at == NOW + WINDOW
 
 
-def test_only_what_is_unknown_has_a_window() -> None:
+def test_only_an_unknown_operation_has_a_window() -> None:
     much_later = NOW + timedelta(days=100)
     assert not payment().first_operation.needs_lookup(now=much_later)
     assert not _running().first_operation.needs_lookup(now=much_later)
 
 
-def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
+def test_ended_operation_is_neither_sent_again_nor_escalated() -> None:
     done = settle(_running(), PAID, now=NOW, jitter=0)
     with pytest.raises(IllegalTransition):
         record_send(done, done.first_operation, "{}", now=NOW)
@@ -93,7 +93,7 @@ def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
         settle(done, DECLINE, now=NOW, jitter=0)
 
 
-def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
+def test_payment_without_a_claim_expires_without_an_event() -> None:
     assert expire_claim(payment(), now=NOW) == payment()
 
 
