@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _again(seed: int) -> int:
-    """One history alone, told from its beginning where it breaks a promise."""
+    """One history alone, with its log where it breaks a promise."""
     campaign.quiet()
     broken = campaign.of_seed(seed).broken
     print(broken or f"seed {seed} broke no promise")
@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pairs",
         action="store_true",
-        help="every pair of crash points in every weather, not in fine weather alone",
+        help="every pair of crash points with each fault plan, not only without faults",
     )
     parser.add_argument("--no-mutants", dest="mutants", action="store_false")
     parser.add_argument(

@@ -16,8 +16,8 @@ from tests.simulation.books import (
     left_of,
     others_seen,
     part_seen,
-    told,
-    told_part,
+    answer_for,
+    part_answer,
     too_late,
     void_seen,
 )
@@ -59,7 +59,7 @@ class Bank(Payments):
                 return self._refund(call, payer)
 
     def look_up(self, payment: Payment, operation: Operation) -> Answer:
-        """What became of ``operation``, read from what can not lag."""
+        """The status of ``operation``, by a read that cannot lag."""
         self.pass_time()
         first = self._of(payment)
         if first is None:
@@ -78,7 +78,7 @@ class Bank(Payments):
     def _seen(self, first: Entry, operation: Operation) -> Answer:
         match operation.kind:
             case Kind.CHARGE | Kind.AUTHORIZE:
-                return told(first)
+                return answer_for(first)
             case Kind.VOID:
                 return void_seen(self.name, first)
             case _:
@@ -99,7 +99,7 @@ class Bank(Payments):
         )
 
     def _no_before_the_invoice(self, call: Call, payer: Payer) -> Answer | None:
-        """A unattributed refusal to a second request, whose first may have taken
+        """An unattributed refusal of a second request, whose first may have taken
         the money.
         """
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
@@ -135,7 +135,7 @@ class Bank(Payments):
         if call.final or whole or not entry.several:
             entry.stage = Stage.DONE
         self._move(part, part.amount)
-        return told_part(part)
+        return part_answer(part)
 
     def _void(self, call: Call) -> Answer:
         entry = self.entries[call.refs["intent"]]
@@ -175,7 +175,7 @@ class Bank(Payments):
             part.decided_at = self.clock() + DECIDED
         elif part.stage is Stage.DONE:
             self._move(part, part.amount)
-        return told_part(part)
+        return part_answer(part)
 
     def _too_much(self, entry: Entry, words: str) -> Answer:
         """We know what we asked for ourselves, and not what others have done."""

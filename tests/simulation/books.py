@@ -1,4 +1,4 @@
-"""What the books of a provider say of an entry, to whoever asked for it or looks."""
+"""A provider's answers about an entry in its books, to a send or a lookup."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OTHERS: Final = {
 CONFIRM: Final = NextAction("https://bank.example/confirm")
 
 
-def told(entry: Entry) -> Answer:
+def answer_for(entry: Entry) -> Answer:
     """A charge or an authorization."""
     own = "capture" if entry.kind is Kind.CHARGE else "authorization"
     # What Stripe calls it, and PayPal.
@@ -60,7 +60,7 @@ def told(entry: Entry) -> Answer:
             )
 
 
-def told_part(part: Entry) -> Answer:
+def part_answer(part: Entry) -> Answer:
     """A capture or a refund."""
     refs = {part.kind.value: part.id}
     if part.kind is Kind.CAPTURE:
@@ -76,11 +76,11 @@ def told_part(part: Entry) -> Answer:
 
 
 def part_seen(entry: Entry, operation: Operation) -> Answer:
-    """What a look finds of a capture or a refund of ``entry``."""
+    """The result of a lookup of a capture or a refund of ``entry``."""
     known = operation.refs.get(operation.kind)
     for part in reversed(entry.parts):
         if operation.id == part.operation or part.id == known:
-            return told_part(part)
+            return part_answer(part)
     if operation.kind is Kind.CAPTURE and entry.stage is Stage.LET_GO:
         late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
         return Answer(late, refs={"intent": entry.id})

@@ -11,14 +11,14 @@ from itertools import count
 from multiprocessing import get_context
 from typing import Final
 
-from tests.simulation.exhaustive import WEATHER, Course, courses
+from tests.simulation.exhaustive import FAULT_PLANS, Course, courses
 from tests.simulation.histories import History
 from tests.simulation.scheduler import Violation
 
 #: Seeds that one process runs before it reports.
 _CHUNK: Final = 250
 
-#: Weathers whose pairs of crashes are all run where there is little time.
+#: Fault plans whose pairs of crashes are all run where there is little time.
 QUICK: Final = ("fine",)
 
 
@@ -32,14 +32,14 @@ class Outcome:
 
 
 def of_seed(seed: int) -> Outcome:
-    """One random history; where it breaks a promise, told from its beginning."""
+    """One random history, with its log where it breaks a promise."""
     history = History(seed)
     broken = None
     try:
         history.run()
     except (Violation, Exception) as error:
-        told = "\n".join("  " + ": ".join(step) for step in history.log)
-        broken = f"{told}\n{error!r}\nseed {seed}, at {history.provider}"
+        log = "\n".join("  " + ": ".join(step) for step in history.log)
+        broken = f"{log}\n{error!r}\nseed {seed}, at {history.provider}"
     return Outcome(1, 0.0, broken)
 
 
@@ -71,16 +71,16 @@ def quiet() -> None:
 
 
 def crash_points(*, pairs: Sequence[str], processes: int) -> Iterator[Outcome]:
-    """All courses: every crash point, and in the weathers ``pairs`` every pair."""
+    """All courses: every crash point, and in the fault_plans ``pairs`` every pair."""
     quiet()
     all_courses = courses()
     if processes == 1:
         for course in all_courses:
-            yield of_course(course, pairs=course.weather in pairs)
+            yield of_course(course, pairs=course.fault_plan in pairs)
         return
     with _pool(processes) as pool:
         running = [
-            pool.submit(of_course, course, pairs=course.weather in pairs)
+            pool.submit(of_course, course, pairs=course.fault_plan in pairs)
             for course in all_courses
         ]
         for future in running:
@@ -126,4 +126,4 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     )
 
 
-ALL: Final = tuple(WEATHER)
+ALL: Final = tuple(FAULT_PLANS)

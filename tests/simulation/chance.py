@@ -1,4 +1,4 @@
-"""What decides where the world leaves a choice: luck with a seed, or a script."""
+"""The choices of the simulated world: by a seed, or by a script."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ _ACTS: Final = tuple(Acts)
 #: How often what goes wrong.
 _FAILS: Final = {
     "store": 0.015,  #: the database does not answer, before or after its effect
-    "ring": 0.10,  #: a message is lost
+    "notify": 0.10,  #: a message is lost
     "echo": 0.05,  #: a message comes twice
-    "gate": 0.05,  #: the account's breaker is closed
+    "breaker": 0.05,  #: the account's breaker is closed
     "amount": 0.01,  #: another amount moves than was asked for
     "hold": 0.1,  #: money is let go within minutes
     "again": 0.25,  #: a payer who has agreed must agree once more

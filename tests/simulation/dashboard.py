@@ -1,4 +1,4 @@
-"""A person in the provider's dashboard: refunds, captures and voids without us."""
+"""External refunds, captures and voids, made in the provider's dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider is asked for, and what it keeps of it."""
+"""A call to the simulated provider, and the entry that it keeps."""
 
 from __future__ import annotations
 

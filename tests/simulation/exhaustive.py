@@ -81,7 +81,7 @@ def _refunds_twice(world: World) -> list[Actor]:
 
 
 def _follow(world: World, key: str, asking: Asking) -> Actor:
-    """The client that paid asks for more of the payment it was told of."""
+    """The client that paid asks for more of the payment."""
     paid = [one for one in world.oracle.known.values() if one.find_by_key("pay")]
     return follow_up(world, key, paid[0].id if paid else "pay_none", asking, "f")
 
@@ -98,7 +98,7 @@ SCENARIOS: Final[dict[str, Sequence[Step]]] = {
 }
 
 #: What the calls meet, one after the other; then all is well.
-WEATHER: Final[dict[str, tuple[Sequence[Fault], Sequence[Payer]]]] = {
+FAULT_PLANS: Final[dict[str, tuple[Sequence[Fault], Sequence[Payer]]]] = {
     "fine": ((), ()),
     "first answer lost": ((Fault.ANSWER_LOST,), ()),
     "first answers lost": ((Fault.ANSWER_LOST, Fault.ANSWER_LOST), ()),
@@ -120,13 +120,13 @@ class Course:
     """A short history whose only choices are its crashes."""
 
     scenario: str
-    weather: str
+    fault_plan: str
     provider: ProviderName
     alternate: bool  #: actors take turns at every boundary; else one after the other
 
     def run(self, crash_at: Collection[int]) -> World:
         """The world afterwards. Raises Violation where a promise was broken."""
-        faults, payers = WEATHER[self.weather]
+        faults, payers = FAULT_PLANS[self.fault_plan]
         world = World(self.provider, Scripted(faults, payers), crash_at=crash_at)
         try:
             for step in SCENARIOS[self.scenario]:
@@ -134,7 +134,7 @@ class Course:
             world.heal()
             world.judge()
             if not crash_at:
-                _went_well(world, self.weather)
+                _went_well(world, self.fault_plan)
         except Violation as broken:
             raise Violation(
                 f"{self}, crashes at {sorted(crash_at)}: {broken}"
@@ -175,7 +175,7 @@ class Course:
                     scheduler.resume(actor)
 
 
-def _went_well(world: World, weather: str) -> None:
+def _went_well(world: World, fault_plan: str) -> None:
     """Without crashes and faults, money moved: the model itself is not idle."""
     done = [
         one
@@ -183,15 +183,15 @@ def _went_well(world: World, weather: str) -> None:
         for one in payment.operations
         if one.state is State.SUCCEEDED and one.kind is not Kind.VOID
     ]
-    if weather == "fine" and not done:
-        raise Violation("nothing succeeded in fine weather")
+    if fault_plan == "fine" and not done:
+        raise Violation("nothing succeeded in fine fault_plan")
 
 
-def courses(*, weathers: Sequence[str] = tuple(WEATHER)) -> list[Course]:
-    """Every scenario in every one of ``weathers``, at both providers, both ways."""
+def courses(*, fault_plans: Sequence[str] = tuple(FAULT_PLANS)) -> list[Course]:
+    """Every scenario in every one of ``fault_plans``, at both providers, both ways."""
     return [
-        Course(scenario, weather, provider, alternate)
-        for scenario, weather, provider, alternate in product(
-            SCENARIOS, weathers, ProviderName, (False, True)
+        Course(scenario, fault_plan, provider, alternate)
+        for scenario, fault_plan, provider, alternate in product(
+            SCENARIOS, fault_plans, ProviderName, (False, True)
         )
     ]

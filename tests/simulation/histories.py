@@ -1,4 +1,4 @@
-"""Random histories: each is told by its seed alone."""
+"""Random histories: the seed alone decides each of them."""
 
 from __future__ import annotations
 
@@ -155,11 +155,11 @@ class History:
         elif luck < 0.993:
             self._operate()
         elif random.random() < 0.5:
-            world.gates.granted = None if world.gates.granted == 0 else 0
+            world.admission.granted = None if world.admission.granted == 0 else 0
         else:
             account = random.choice(world.accounts).id
             kind = random.choice([None, *CallKind])
-            world.gates.open ^= {breaker_name(account, kind)}
+            world.admission.open ^= {breaker_name(account, kind)}
 
     def _work(self) -> None:
         world, random = self.world, self.random

@@ -1,4 +1,4 @@
-"""The product broken on purpose: whatever the simulation does not see, it cannot prove.
+"""Mutants of the product: the simulation proves only faults that it detects.
 
 ``judging`` applies each to a copy of the packages, on which the simulation must fail.
 """
@@ -11,10 +11,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``before`` occurs once in ``file``; ``after`` stands in its place.
+    """``before`` occurs once in ``file`` and is replaced by ``after``.
 
-    ``test`` must fail on it where histories do not come to it: too seldom, or never, as
-    what shields from it as well, a provider's own memory of a key, is in the model too.
+    ``test`` must fail on it where histories reach the fault too seldom or never. The
+    model of the provider, with its memory of keys, may hide the fault from them.
     """
 
     name: str
@@ -132,7 +132,7 @@ MUTANTS: Final = (
         "        if isinstance(error, ProviderError)\n",
     ),
     Mutant(
-        "a bare no believed while unknown",
+        "an unattributed refusal believed while unknown",
         "domain/payments/apply_answer.py",
         "    if not answer.refs or answer.verdict is Verdict.REJECTED:\n"
         "        return False\n",
@@ -228,7 +228,7 @@ MUTANTS: Final = (
         "        return False",
     ),
     Mutant(
-        "an event that is not told",
+        "an event that is not written",
         "domain/payments/payment.py",
         "            pending_events=(*self.pending_events, Event(seq, event,"
         " now, event_data)),",

@@ -41,7 +41,7 @@ class Oracle:
     written_down: dict[str, str] = field(default_factory=dict)
     #: Who has a payment, and by which fence.
     claims: dict[str, tuple[int, Actor]] = field(default_factory=dict)
-    #: What clients were told, by idempotency key: fingerprint and operation.
+    #: Accepted requests by idempotency key: fingerprint and operation.
     promised: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def wrote(self, payments: Sequence[Payment]) -> None:
@@ -108,13 +108,13 @@ class Oracle:
             raise Violation(f"{first.id} went on while {first.state}")
 
     def promise(self, key: str, fingerprint: str, operation: str) -> None:
-        """A client was told that its request is accepted."""
-        told = self.promised.setdefault(key, (fingerprint, operation))
-        if told != (fingerprint, operation):
+        """A client got the answer that its request is accepted."""
+        accepted = self.promised.setdefault(key, (fingerprint, operation))
+        if accepted != (fingerprint, operation):
             raise Violation(f"{key} was accepted as two operations")
 
     def judge(self, timelines: Mapping[str, Sequence[Event]]) -> None:
-        """All is quiet: nothing is lost, nothing was done twice, all is told."""
+        """Checks the end: nothing is lost or done twice, and all events are written."""
         operations: dict[str, Operation] = {}
         for payment in self.known.values():
             _explained(payment, timelines[payment.id])
@@ -175,7 +175,7 @@ class Oracle:
             raise Violation(f"{one.id} is {one.state}, and the provider moved {moved}")
 
     def _hold(self, payment: Payment) -> None:
-        """What says its end is known to have ended; one settled by hand does not."""
+        """Checks that a hold with a known end is not open after its release."""
         hold = payment.hold
         if hold is None or hold.ended is not None or hold.expires_at is None:
             return
@@ -265,7 +265,7 @@ def _explained(payment: Payment, timeline: Sequence[Event]) -> None:
         name = str(event.data["operation"])
         was = event.data.get("from")
         if was is not None and states.get(name, was) != was:
-            raise Violation(f"{name}: {was} was never told of")
+            raise Violation(f"{name}: {was} has no event")
         states[name] = event.data["to"]
     for one in payment.operations:
         if states.get(one.id) != one.state.value:

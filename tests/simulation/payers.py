@@ -1,4 +1,4 @@
-"""What payers begin at a provider, and what becomes of it as time passes."""
+"""Charges and authorizations at a provider, and their progress over time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.errors import LookupRequired
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Kind
 from domain.payments.submission import ProviderName
-from tests.simulation.books import CONFIRM, DECLINED, LATE, told
+from tests.simulation.books import CONFIRM, DECLINED, LATE, answer_for
 from tests.simulation.chance import Acts, Chance, Payer
 from tests.simulation.entries import Call, Entry, Stage
 from tests.simulation.scheduler import Violation
@@ -111,7 +111,7 @@ class Payments:
             self._pend(entry)
         elif payer is Payer.MUST_ACT:
             self._ask(entry)
-        return told(entry)
+        return answer_for(entry)
 
     def _go_on(self, call: Call, payer: Payer) -> Answer:
         """An approved order is carried out; or its payer has to agree once more."""
@@ -133,7 +133,7 @@ class Payments:
             self._pend(entry)
         else:
             self._decide(entry)
-        return told(entry)
+        return answer_for(entry)
 
     def _pend(self, entry: Entry) -> None:
         self._invoices.add(entry.operation)

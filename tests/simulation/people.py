@@ -1,4 +1,4 @@
-"""Clients that ask and ask again, and operators who have things tried again."""
+"""Clients that repeat their requests, and operators who replay operations."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def submit(world: World, key: str, asked: Submission, fingerprint: str) -> Actor
             routes=world.routes,
             draw=world.chance.fraction(),
             store=store,
-            queue=world.bell,
+            queue=world.wakeups,
             clock=world.clock,
             new_id=world.new_id,
         ),
@@ -146,7 +146,7 @@ def follow_up(
             origin,
             scope=SHOP,
             store=store,
-            queue=world.bell,
+            queue=world.wakeups,
         ),
     )
 
@@ -159,15 +159,15 @@ def _client(
     def ask() -> None:
         for _ in range(_TRIES):
             try:
-                told = use_case()
+                accepted = use_case()
             except StoreUnavailable:
                 continue
             except _REFUSALS as error:
-                log.append((process.name, f"is told {error.code}"))
+                log.append((process.name, f"gets {error.code}"))
                 return
-            key, operation = origin.idempotency_key, told.operation.id
+            key, operation = origin.idempotency_key, accepted.operation.id
             world.oracle.promise(key, origin.fingerprint, operation)
-            log.append((process.name, f"is told {operation} is accepted"))
+            log.append((process.name, f"gets {operation} accepted"))
             return
 
     return world.start(process, ask)
@@ -219,7 +219,7 @@ def _desk(world: World, process: Process) -> OperatorContext:
         view=MemoryView(world.table),
         store=world.store_of(process),
         replays=_WatchedReplays(world.replays, world.scheduler),
-        queue=world.bell,
+        queue=world.wakeups,
         clock=world.clock,
     )
 

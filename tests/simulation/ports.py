@@ -151,7 +151,7 @@ class LossyQueue:
         """See JobQueue."""
         self._scheduler.boundary("rings")
         chance = self._chance()
-        if not chance.fails("ring"):
+        if not chance.fails("notify"):
             self._queue.notify(ids)
             if chance.fails("echo"):
                 self._queue.notify(ids)

@@ -1,4 +1,4 @@
-"""A provider that tells of its objects: late, twice, in any order, or never."""
+"""A provider's webhooks: late, twice, in any order, or never."""
 
 from __future__ import annotations
 
@@ -66,24 +66,24 @@ class Telling:
                 statement.owners[whole.id] = statement.owners[entry.id] = payment
             # The dashboard writes nothing of ours on a refund.
             nameless = entry.by_others and entry.kind is Kind.REFUND
-            told = account, _event(entry, None if nameless else payment)
-            if told not in self._events:
-                self._events.append(told)
+            event = account, _event(entry, None if nameless else payment)
+            if event not in self._events:
+                self._events.append(event)
         if not self._events:
             return None
         place = int(random.random() * len(self._events))
         # Sent again it has the same id; replayed by a person it is handled again.
-        event = f"evt_{place}"
+        event_id = f"evt_{place}"
         account, body = self._events[place]
-        webhook = Webhook(account, event, _TYPE, body, world.clock())
-        process = Process("hears")
-        store, bell = world.store_of(process), world.bell
+        webhook = Webhook(account, event_id, _TYPE, body, world.clock())
+        process = Process("webhooks")
+        store, queue = world.store_of(process), world.wakeups
         view = MemoryView(world.table)
         hearing = WebhookContext(
             inbox=self._inbox,
             view=view,
             store=store,
-            queue=bell,
+            queue=queue,
             parsers=dict.fromkeys(ProviderName, _read),
             dispute_context=dispute_desk(
                 store, MemoryDisputes(), world.clock, view=view

@@ -225,16 +225,16 @@ class PaymentMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_timeline_explains_it(self) -> None:
-        told: dict[object, object] = {}
+        states: dict[object, object] = {}
         assert [one.seq for one in self.timeline] == list(
             range(1, len(self.timeline) + 1)
         )
         for event in self.timeline:
             name = event.data.get("operation")
             if "from" in event.data:
-                assert told[name] == event.data["from"]
-            told[name] = event.data["to"]
-        assert all(told[one.id] == one.state for one in self.payment.operations)
+                assert states[name] == event.data["from"]
+            states[name] = event.data["to"]
+        assert all(states[one.id] == one.state for one in self.payment.operations)
 
     @property
     def _sending(self) -> bool:

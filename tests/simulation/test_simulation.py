@@ -60,10 +60,10 @@ def test_histories_come_to_what_they_are_about() -> None:
                 approved += one.approved
                 of_others += one.is_external
                 overtaken += (one.error or "").endswith("_at_provider")
-            told = history.world.table.load_timeline(SHOP, payment.id) or []
-            went_on += any(event.type == EventType.PAYMENT_ROUTED for event in told)
+            timeline = history.world.table.load_timeline(SHOP, payment.id) or []
+            went_on += any(event.type == EventType.PAYMENT_ROUTED for event in timeline)
             asked_payers += any(
-                event.data.get("to") == State.REQUIRES_ACTION for event in told
+                event.data.get("to") == State.REQUIRES_ACTION for event in timeline
             )
         looked_at += any("looks at" in step[1] for step in history.log)
     assert min(seen[State.SUCCEEDED], seen[State.DECLINED]) > 20

@@ -68,7 +68,7 @@ class World:
         }
         self.provider = self.providers[provider]
         self.oracle = Oracle(self.providers, moved)
-        self.gates = Ungated()
+        self.admission = Ungated()
         self.replays = MemoryReplays(self.clock)
         self.dashboard: Dashboard | None = None  #: in which a person acts without us
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
@@ -100,7 +100,7 @@ class World:
         self.scheduler.log.append(("time", f"+{by}"))
 
     @property
-    def bell(self) -> LossyQueue:
+    def wakeups(self) -> LossyQueue:
         """The queue as processes reach it."""
         return LossyQueue(
             self.queue, scheduler=self.scheduler, chance=lambda: self.chance
@@ -132,7 +132,7 @@ class World:
         tools = AttemptContext(
             store=self.store_of(process),
             providers=lambda account: self.providers[account.id],
-            admission=self.gates,
+            admission=self.admission,
             executors=dict.fromkeys(ProviderName, _INLINE),
             clock=self._clock_of(process),
             jitter=self.chance.fraction,
@@ -147,10 +147,12 @@ class World:
         return self.start(process, lambda: store.renew_leases(held))
 
     def recover(self) -> Actor:
-        """Recovery looks for what is due."""
+        """Recovery notifies the workers of due payments."""
         process = Process("recovery")
         store = self.store_of(process)
-        return self.start(process, lambda: dispatch_due(store=store, queue=self.bell))
+        return self.start(
+            process, lambda: dispatch_due(store=store, queue=self.wakeups)
+        )
 
     def crash(self, worker: int) -> None:
         """A worker process dies; another one takes its place."""
@@ -166,8 +168,8 @@ class World:
     def heal(self) -> None:
         """Nothing goes wrong any more; time passes until nothing is owed."""
         self.has(Healthy())
-        self.gates.granted = None
-        self.gates.open.clear()
+        self.admission.granted = None
+        self.admission.open.clear()
         for one in self.providers.values():
             one.bank.decide()
         self.finish()
@@ -196,7 +198,7 @@ class World:
                     self.scheduler.log.append((f"dashboard of {account}", done))
 
     def compare(self) -> Actor:
-        """A comparison finds what others did, and has each payment looked at.
+        """A comparison finds external changes, and makes lookups of the payments due.
 
         What comes back later than it has come back by then.
         """
