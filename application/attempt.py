@@ -28,7 +28,7 @@ from domain.circuit_breaker import Call, CallKind
 from domain.error_details import ErrorDetail
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.payments.answer import Answer
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.event_types import EventType
 from domain.payments.external_changes import find_discoveries, reject_overtaken
 from domain.payments.operation import ClaimAction, Kind, Operation
@@ -42,7 +42,7 @@ from domain.payments.start_attempt import (
     record_send,
 )
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import (
+from domain.payments.apply_answer import (
     escalate,
     find_error_code,
     is_correction,

@@ -18,7 +18,7 @@ from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason, out_of_turn
 from domain.payments.states import CORRECTIONS, TRANSITIONS, UNSENT, State, Trigger
-from domain.payments.transitions import (
+from domain.payments.apply_answer import (
     HOLD_ENDS,
     TOO_LATE,
     apply_answer,

@@ -23,7 +23,7 @@ from domain.payments.operation import HoldEnd, Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from domain.payments.states import UNSENT, State, Trigger
-from domain.payments.transitions import HOLD_ENDS, schedule_refund_lookups
+from domain.payments.apply_answer import HOLD_ENDS, schedule_refund_lookups
 
 #: A payment with so many operations gets no more external ones: its document would
 #: become too large.

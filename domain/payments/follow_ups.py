@@ -17,7 +17,7 @@ from domain.payments.event_types import EventType
 from domain.payments.operation import HoldEnd, Kind, Operation, Origin
 from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.states import UNSENT, State
-from domain.payments.transitions import cancel_first_operation
+from domain.payments.apply_answer import cancel_first_operation
 from domain.provider_rules import RULES
 
 #: The most operations of one payment: its document must not grow without a bound.

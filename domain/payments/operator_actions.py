@@ -20,7 +20,7 @@ from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.provider_ids import build_refs
 from domain.payments.states import CORRECTIONS, STATES_WITH_WORK, STUCK, State, Trigger
-from domain.payments.transitions import (
+from domain.payments.apply_answer import (
     apply_answer,
     with_answer,
     derive_hold,

@@ -10,7 +10,7 @@ from domain.payments.event_types import EventType
 from domain.payments.operation import ClaimAction, Claim, Operation, Send
 from domain.payments.payment import Payment
 from domain.payments.states import State, Trigger
-from domain.payments.transitions import needs_payer_approval, creates_order
+from domain.payments.apply_answer import needs_payer_approval, creates_order
 from domain.provider_rules import RULES
 from domain.timestamps import format_rfc3339
 

@@ -53,7 +53,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the payer's approval sent under the key that asked for it",
-        "domain/payments/transitions.py",
+        "domain/payments/apply_answer.py",
         "            generation=operation.generation + 1,\n",
         "",
     ),
@@ -127,13 +127,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a lost answer taken for not executed",
-        "domain/payments/apply_answer.py",
+        "domain/payments/settle.py",
         "        if isinstance(error, NotExecuted)\n",
         "        if isinstance(error, ProviderError)\n",
     ),
     Mutant(
         "an unattributed refusal believed while unknown",
-        "domain/payments/apply_answer.py",
+        "domain/payments/settle.py",
         "    if not answer.refs or answer.verdict is Verdict.REJECTED:\n"
         "        return False\n",
         "    return True\n",
@@ -141,7 +141,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a bare expired or canceled believed while unknown",
-        "domain/payments/apply_answer.py",
+        "domain/payments/settle.py",
         "    if not answer.refs or answer.verdict is Verdict.REJECTED:\n"
         "        return False\n",
         "    if answer.verdict in (Verdict.EXPIRED, Verdict.CANCELED):\n"
@@ -152,7 +152,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "another amount than was asked for believed",
-        "domain/payments/transitions.py",
+        "domain/payments/apply_answer.py",
         "    return answer.moved != (requested if moves else None)",
         "    return False",
     ),
@@ -183,7 +183,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the no of one order believed while another may have been paid",
-        "domain/payments/transitions.py",
+        "domain/payments/apply_answer.py",
         "    return operation.may_have_duplicate_order and answer.verdict in"
         " _NEGATIVE_VERDICTS",
         "    return False",
@@ -191,7 +191,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the no of a first send believed while a second is at work",
-        "domain/payments/transitions.py",
+        "domain/payments/apply_answer.py",
         "    return send is not None and send.is_resend and answer.verdict in"
         " _NEGATIVE_VERDICTS",
         "    return False",
@@ -280,7 +280,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a refund believed beyond what was captured",
-        "domain/payments/transitions.py",
+        "domain/payments/apply_answer.py",
         "    return others and operation.amount > left",
         "    return False",
         test="tests/unit/domain/payments/test_external_changes.py",

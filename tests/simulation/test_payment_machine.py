@@ -30,7 +30,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import ClaimAction, Kind, Operation
 from domain.payments.operator_actions import (

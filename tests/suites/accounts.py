@@ -16,7 +16,7 @@ from domain.errors import ProviderError
 from domain.money import Money
 from domain.payments import follow_ups
 from domain.payments.answer import Answer
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup, record_send

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from application.ports.payments import PaymentStore
 from domain.errors import NotExecuted
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import WAKEUP_GRACE, LEASE
 from domain.payments.start_attempt import expire_claim
 from domain.payments.states import State, Status
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from tests.suites.samples import (
     DECLINE,
     PRICE,

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from application.ports.payments import PaymentStore, Query
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.apply_dispute import apply_dispute
 from domain.payments.follow_ups import void
 from domain.payments.operation import Origin
 from domain.payments.states import Status
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from tests.suites.samples import (
     DECLINE,
     NOW,

@@ -10,7 +10,7 @@ from application.ports.payments import PaymentStore
 from domain.errors import IdempotencyMismatch, ReferenceInProgress
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund, void
 from domain.payments.payment import LEASE, Payment
 from domain.payments.start_attempt import expire_claim

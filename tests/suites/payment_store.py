@@ -12,7 +12,7 @@ from application.ports.payments import PaymentStore, Query, Scope
 from domain.account import Account
 from domain.money import Fee
 from domain.payments.answer import NextAction, SavedMethod
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Hold, HoldEnd, Origin
 from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.routing import reroute_around_outage

@@ -14,7 +14,7 @@ from domain.account import Account
 from domain.errors import NeedsReview, ProviderError
 from domain.money import Money
 from domain.payments.answer import Answer
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.apply_dispute import apply_dispute
 from domain.payments.payment import Payment
 from domain.payments.states import State

@@ -13,7 +13,7 @@ from application.ports.payments import Scope
 from domain.account import Account
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.dispute import Dispute, DisputeState, DisputeSnapshot
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import WAKEUP_GRACE, Event, Payment

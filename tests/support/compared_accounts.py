@@ -15,7 +15,7 @@ from domain.account import Account as ProviderAccount
 from domain.errors import ProviderError
 from domain.payments import follow_ups
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
 from domain.reconciliation import (

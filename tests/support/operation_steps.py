@@ -9,7 +9,7 @@ from domain.errors import ProviderError
 from domain.money import Money
 from domain.payments import follow_ups
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup

@@ -22,7 +22,7 @@ from domain.payments.answer import Failure
 from domain.payments.event_types import EventType
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import LookupReason, ReviewReason
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from domain.webhook_refusals import WebhookRefusal
 from web.problem_codes import FieldErrorCode, ProblemCode
 

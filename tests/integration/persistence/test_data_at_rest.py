@@ -13,7 +13,7 @@ from pymongo.database import Database
 from domain.errors import DocumentUnreadable
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, NextAction, SavedMethod, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import LEASE
 from domain.payments.submission import ProviderName, Submission
 from persistence.api_keys import MongoApiKeys

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from application.ports.payments import Query
 from domain.errors import DocumentUnreadable, StoreUnavailable
 from domain.payments.answer import Answer, Failure, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
 from persistence.codec import Document

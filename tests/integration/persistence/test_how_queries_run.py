@@ -14,7 +14,7 @@ from pymongo.database import Database
 from application.api_keys import revoke_key
 from application.ports.payments import Query, Scope
 from domain.account import Account
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.apply_dispute import apply_dispute
 from domain.payments.states import State, Status
 from domain.payments.submission import Mode, ProviderName

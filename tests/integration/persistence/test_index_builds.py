@@ -25,7 +25,7 @@ from application.ports.payments import Query
 from cli.commands import doctor
 from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import StoreUnavailable
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.submission import Mode
 from domain.replays import Search
 from local_stack import embedded_servers

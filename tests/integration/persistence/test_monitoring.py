@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from pymongo.database import Database
 
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from persistence import monitoring
 from persistence.codec import Document
 from persistence.encryption import Vault

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from application.ports.payments import Scope
 from domain.errors import DocumentUnreadable
 from domain.payments.answer import Answer, SavedMethod, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.submission import Mode
 from persistence.accounts import MongoAccounts
 from persistence.codec import Document, decode_payment, encode_payment

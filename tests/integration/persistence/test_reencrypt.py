@@ -11,7 +11,7 @@ from application.ports.payments import Scope
 from domain.account import Account
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode, ProviderName, Submission

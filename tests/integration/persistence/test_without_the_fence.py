@@ -17,7 +17,7 @@ from pymongo.database import Database
 
 import persistence.payments
 from application.ports.payments import PaymentStore
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund
 from persistence.codec import Document
 from persistence.encryption import Vault

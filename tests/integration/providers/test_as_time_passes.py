@@ -9,7 +9,7 @@ import pytest
 from domain.errors import LookupRequired
 from domain.money import Money
 from domain.payments.answer import Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind
 from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State

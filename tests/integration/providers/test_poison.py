@@ -30,7 +30,7 @@ from cli.commands.differences import to_json, row
 from domain.account import Account as ProviderAccount
 from domain.errors import ProviderError
 from domain.payments.answer import Answer
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.apply_dispute import apply_dispute
 from domain.payments.dispute import DisputeUpdate
 from domain.payments.operation import Kind

@@ -10,7 +10,7 @@ import requests
 import stripe as sdk
 
 from domain.payments.answer import Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State

@@ -19,7 +19,7 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.payments.answer import Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund
 from domain.payments.operator_actions import Evidence, Intervention, ReplayAction
 from domain.payments.payment import Payment

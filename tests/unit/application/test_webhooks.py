@@ -19,7 +19,7 @@ from domain.errors import (
     UnreadableWebhook,
 )
 from domain.payments.answer import Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.states import State

@@ -15,7 +15,7 @@ from domain.circuit_breaker import (
     breaker_name,
 )
 from domain.errors import NotSent, OutcomeUnknown
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import Payment
 from tests.suites.samples import NOW, captured, payment, sending, stored
 from tests.support.operation_steps import refund

@@ -39,7 +39,7 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, payment, sending
 

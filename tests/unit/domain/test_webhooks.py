@@ -11,7 +11,7 @@ import pytest
 from domain.errors import Conflict, LookupRequired, NeedsReview, NotExecuted
 from domain.money import Money
 from domain.payments.answer import Answer, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund, void
 from domain.payments.operation import ABSENCE_PROOF_DELAY, HoldEnd, Kind, Operation
 from domain.payments.payment import Payment

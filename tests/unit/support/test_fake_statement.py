@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.states import State

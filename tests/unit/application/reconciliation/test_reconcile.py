@@ -17,7 +17,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, ExternalMovement, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup

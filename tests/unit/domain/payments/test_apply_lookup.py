@@ -17,7 +17,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund
 from domain.payments.operation import ABSENCE_PROOF_DELAY, ClaimAction
 from domain.payments.payment import Payment

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import HoldEnd
 from domain.payments.payment import Payment
 from domain.payments.submission import DuplicatePolicy, ProviderName

@@ -11,7 +11,7 @@ import pytest
 
 from domain.errors import Conflict, NeedsReview
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import HoldEnd
 from domain.payments.operator_actions import Evidence, Intervention, resolve_operation

@@ -18,7 +18,7 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payments.answer import Answer, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import void
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup, record_send

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from domain.errors import Conflict, NeedsReview, OutcomeUnknown
 from domain.money import Fee, Money
 from domain.payments.answer import Answer, ExternalMovement, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.apply_dispute import apply_dispute
 from domain.payments.dispute import REVERSED, DisputeState
 from domain.payments.external_changes import (

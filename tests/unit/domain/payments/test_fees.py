@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from domain.money import Fee
 from domain.payments.answer import Answer, Failure, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup

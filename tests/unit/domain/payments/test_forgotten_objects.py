@@ -10,13 +10,13 @@ import pytest
 
 from domain.errors import OutcomeUnknown
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup, expire_claim
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import TOO_LATE
+from domain.payments.apply_answer import TOO_LATE
 from domain.retry import LOOKUP
 from tests.suites.samples import NOW, payment, sending, stored, submission
 

@@ -19,7 +19,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.operator_actions import (
@@ -35,7 +35,7 @@ from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from domain.retry import TRANSIENT
 from tests.suites.samples import (
     DECLINE,

@@ -11,7 +11,7 @@ import pytest
 from domain import retry
 from domain.errors import Conflict, LookupRequired, NeedsReview, OutcomeUnknown
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import void
 from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment

@@ -23,7 +23,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import Event, Payment

@@ -20,7 +20,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.payment import Payment
 from domain.payments.routing import BREAKER_OPEN, reroute_around_outage
 from domain.payments.start_attempt import expire_claim

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import LookupRequired, OutcomeUnknown
 from domain.payments.answer import Answer, Failure, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import refund
 from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from domain.errors import InvalidPayment
 from domain.payments.answer import Answer, SavedMethod, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import (

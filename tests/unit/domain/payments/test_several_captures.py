@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from domain.errors import Conflict
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import capture, void
 from domain.payments.operation import HoldEnd
 from domain.payments.payment import Payment

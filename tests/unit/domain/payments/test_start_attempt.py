@@ -13,13 +13,13 @@ from domain.errors import (
     PaymentNotFound,
 )
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import expire_claim, record_send
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import escalate
+from domain.payments.apply_answer import escalate
 from domain.provider_rules import RULES
 from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
 

@@ -21,7 +21,7 @@ from domain.errors import (
 )
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
-from domain.payments.apply_answer import settle
+from domain.payments.settle import settle
 from domain.payments.follow_ups import void
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
