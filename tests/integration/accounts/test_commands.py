@@ -181,7 +181,7 @@ def test_a_connected_account_needs_no_secret(
         (("--provider", "paypal"), SECRET, "need --client-id"),
         (("--provider", "paypal", "--connected", "acct_1"), SECRET, "only for Stripe"),
         (("--provider", "stripe", "--client-id", "a"), SECRET, "only for PayPal"),
-        (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is no currency"),
+        (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is not a currency"),
     ],
 )
 def test_contradictory_options_are_refused_and_nothing_is_stored(
@@ -206,7 +206,7 @@ def test_contradictory_options_are_refused_and_nothing_is_stored(
     ("account", "message"),
     [
         ("acct_01ARZ3NDEKTSV4RRFFQ69G5FAV", "`payments accounts list` shows all"),
-        ("stripe", "change PAYMENTS_STRIPE_"),
+        ("stripe", "change the settings PAYMENTS_STRIPE_"),
         ("acct_1", "write an account's id"),
     ],
 )

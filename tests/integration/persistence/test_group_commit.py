@@ -67,7 +67,7 @@ def test_an_insert_beyond_the_bound_is_refused(
     many: ThreadPoolExecutor,
 ) -> None:
     class Small(GroupCommitPayments):
-        waiting = 1
+        max_waiting = 1
 
     store = Small(payments_db, vault, holder="web")
 

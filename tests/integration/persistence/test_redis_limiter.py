@@ -81,7 +81,7 @@ def test_many_processes_take_from_one_bucket(setup: LimiterSetup) -> None:
     several = [setup.limiter() for _ in range(8)]
     began = time.monotonic()
     with ThreadPoolExecutor(len(several)) as pool:
-        taken = list(pool.map(lambda one: one.take(STRIPE, 3, 0.0), several))
+        taken = list(pool.map(lambda one: one.acquire(STRIPE, 3, 0.0), several))
     passed = time.monotonic() - began
     granted = sum(one.granted for one in taken)
     assert BURST <= granted <= BURST + 1 + passed * RATES[STRIPE]
