@@ -181,7 +181,11 @@ def test_a_connected_account_needs_no_secret(
         (("--provider", "paypal"), SECRET, "need --client-id"),
         (("--provider", "paypal", "--connected", "acct_1"), SECRET, "only for Stripe"),
         (("--provider", "stripe", "--client-id", "a"), SECRET, "only for PayPal"),
-        (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is not a currency"),
+        (
+            ("--provider", "stripe", "--currency", "EURO"),
+            SECRET,
+            "EURO is not a currency",
+        ),
     ],
 )
 def test_contradictory_options_are_refused_and_nothing_is_stored(
