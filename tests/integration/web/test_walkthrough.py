@@ -29,8 +29,9 @@ from workers import tasks
 PRODUCT: Final = frozenset(
     "application domain persistence providers runtime web workers".split()
 )
-#: Files that a charge runs through once in a process, which may be before the trace.
-ONCE: Final = {"runtime/settings_checks.py"}
+#: Files that a charge may run through once in a process, before the trace: a setting is
+#: parsed, the broker is connected.
+ONCE: Final = {"runtime/settings_checks.py", "runtime/queue/kombu_transport.py"}
 #: Where the code of ours begins in a process: what calls it belongs to a library.
 ENTRIES: Final = ("PaymentRoutes.submit", "attempt_payments")
 
