@@ -81,7 +81,7 @@ class ProviderRules:
     largest: int
     #: Units of the largest payment in the other currencies.
     largest_in: Mapping[str, int]
-    #: Units of which an amount is a multiple, where that is not 1.
+    #: The number of units that every amount is a multiple of, if it is not 1.
     steps: Mapping[str, int] = field(default_factory=dict)
     #: ISO 4217 codes of the currencies that the provider takes.
     currencies: Set[str] = CURRENCIES

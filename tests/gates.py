@@ -1,9 +1,9 @@
-"""Runs the breakers of every stage and prints one row for each.
+"""Runs the gates of every stage and prints one row for each.
 
-Each breaker is a Make target, so a breaker that passes here passes by hand too. Two
-lanes run beside each other: suites that wait for servers, and checks that compute. The
-chaos run measures time and has the machine to itself. All breakers run, whichever fail;
-the exit code is 1 when one failed.
+Each gate is a Make target, so a gate that passes here passes by hand too. Two lanes run
+beside each other: suites that wait for servers, and checks that compute. The chaos run
+measures time and has the machine to itself. A gate that fails stops no other; the exit
+code is 1 when one failed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ LAST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A breaker's exit code, the lines that it printed, and how long it took."""
+    """A gate's exit code, the lines that it printed, and how long it took."""
 
     gate: Gate
     code: int
@@ -100,14 +100,12 @@ def main() -> int:
 
 
 def run_all(gates: Sequence[Gate]) -> list[Result]:
-    """Runs the breakers of one lane in order."""
+    """Runs the gates of one lane in order."""
     return [run(gate) for gate in gates]
 
 
 def run(gate: Gate) -> Result:
-    """Runs a breaker; shows each line that it prints with the breaker's name before
-    it.
-    """
+    """Runs a gate; shows each line that it prints with the gate's name before it."""
     print(f"{gate.target:<12}| make {gate.target}", flush=True)
     started = time.monotonic()
     lines = []

@@ -118,21 +118,9 @@ def parse_capture(
     reason = parse_paypal_code((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
-            return Answer(
-                Verdict.SUCCEEDED,
-                parse_money(capture["amount"]),
-                refs,
-                request_id=request_id,
-                fee=parse_paypal_fee(capture),
-            )
+            return _completed(capture, refs, request_id)
         case "PENDING":
-            return Answer(
-                Verdict.PENDING,
-                refs=refs,
-                waiting_for="PayPal to complete the capture"
-                f" ({reason or 'no reason given'})",
-                request_id=request_id,
-            )
+            return _pending("capture", refs, reason, request_id)
         case "DECLINED" | "FAILED" as status:
             failure = Failure(
                 code=_CAPTURE_CODES[status],
@@ -225,27 +213,40 @@ def parse_void(authorization: Mapping[str, Any], request_id: str | None) -> Answ
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
+def _completed(
+    found: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
+) -> Answer:
+    """Answers for a capture or refund that moved its amount."""
+    return Answer(
+        Verdict.SUCCEEDED,
+        parse_money(found["amount"]),
+        refs,
+        request_id=request_id,
+        fee=parse_paypal_fee(found),
+    )
+
+
+def _pending(
+    kind: str, refs: Mapping[str, str], reason: str | None, request_id: str | None
+) -> Answer:
+    """Answers for a capture or refund that PayPal has not finished."""
+    return Answer(
+        Verdict.PENDING,
+        refs=refs,
+        waiting_for=f"PayPal to complete the {kind} ({reason or 'no reason given'})",
+        request_id=request_id,
+    )
+
+
 def parse_refund(refund: Mapping[str, Any], request_id: str | None) -> Answer:
     """Answers for a refund from its status."""
     refs = {"refund": validated_id(refund["id"])}
     reason = parse_paypal_code((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
         case "COMPLETED":
-            return Answer(
-                Verdict.SUCCEEDED,
-                parse_money(refund["amount"]),
-                refs,
-                request_id=request_id,
-                fee=parse_paypal_fee(refund),
-            )
+            return _completed(refund, refs, request_id)
         case "PENDING":
-            return Answer(
-                Verdict.PENDING,
-                refs=refs,
-                waiting_for="PayPal to complete the refund"
-                f" ({reason or 'no reason given'})",
-                request_id=request_id,
-            )
+            return _pending("refund", refs, reason, request_id)
         case "FAILED" | "CANCELLED" as status:
             failure = Failure(
                 code=_REFUND_CODES[status],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final, Never
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import stripe
@@ -87,22 +87,6 @@ class PooledClient(HTTPClient):
         finally:
             seconds = time.perf_counter() - start
             self._observe(route_of(method, url), status_class, seconds)
-
-    def request_stream(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        post_data: Any = None,
-        *,
-        _usage: list[str] | None = None,
-    ) -> Never:
-        """Raises NotImplementedError: the adapter reads no streams."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Closes all connections."""
-        self._pools.clear()
 
 
 def create_client(

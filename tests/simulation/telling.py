@@ -100,7 +100,7 @@ class Telling:
 
 
 def _objects(world: World) -> Iterator[tuple[Account, Entry, Entry]]:
-    """Whose each is, and of which payment's object it is a part."""
+    """The payment of each object, and the object that it is a part of."""
     for provider in world.providers.values():
         provider.settle()
         provider.bank.pass_time()

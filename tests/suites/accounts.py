@@ -66,7 +66,7 @@ class Account(ABC):
 
     @property
     def finds_unheard(self) -> bool:
-        """Whether a look finds a first call of which no id was heard."""
+        """Whether a lookup finds a first call whose id never arrived."""
         return RULES[self.name].finds_by_our_ids
 
     def new(self, does: str = "pays", amount: Money = PRICE, **fields: Any) -> Payment:

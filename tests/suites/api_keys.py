@@ -36,7 +36,7 @@ def opened(store: ApiKeyStore, secret: str, now: datetime = NOW) -> ApiKey | Non
 
 class ApiKeySuite:
     """Its subclass's module has fixtures ``keys`` and ``elsewhere``: the same keys in
-    two processes, of which the second has read none yet."""
+    two processes. The second process has read none yet."""
 
     def test_a_secret_opens_its_key_everywhere(
         self, keys: ApiKeyStore, elsewhere: ApiKeyStore

@@ -168,7 +168,7 @@ def _paid(store: PaymentStore, setup: Setup) -> Payment:
 
 
 def _refunding(store: PaymentStore, setup: Setup) -> Payment:
-    """A charged payment, of which ``store`` is giving a part back."""
+    """A charged payment with a partial refund under way."""
     asked = refund(
         _paid(store, setup),
         amount=5,

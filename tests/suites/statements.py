@@ -33,7 +33,7 @@ class Account(Protocol):
         """One that was declined."""
 
     def refunded(self, payment: Payment) -> Payment:
-        """The payment, of which all has just gone back."""
+        """The payment, just refunded in full."""
 
     def forgotten(self, payment: Payment) -> Payment:
         """The payment, as if the provider had never had it, and we had its ids."""

@@ -116,7 +116,7 @@ def _changed(event: Any, path: tuple[str | int, ...], value: Any) -> bytes:
     changed = found = copy.deepcopy({"": event})
     for name in ("", *path)[:-1]:
         found = found[name]  # type: ignore[index]  # a path of this very event
-    found[("", *path)[-1]] = value  # type: ignore[index]
+    found[("", *path)[-1]] = value  # type: ignore[index]  # as above
     return json.dumps(changed[""]).encode()
 
 

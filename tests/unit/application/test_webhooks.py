@@ -68,7 +68,7 @@ class _Desk:
         return webhook.id
 
     def unknown(self) -> Payment:
-        """A payment of which nobody knows whether it was charged."""
+        """A payment whose charge is unknown."""
         [new] = self.store.insert_many([payment(now=self.now)])
         [won] = self.store.claim_many([sending(new, now=self.now)])
         lost = settle(won, LookupRequired(), now=self.now, jitter=0)
