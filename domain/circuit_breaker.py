@@ -40,7 +40,7 @@ FIRST_PROBE_DELAY: Final = timedelta(seconds=2)
 MAX_PROBE_DELAY: Final = timedelta(seconds=10)
 #: The same where the provider refuses our credentials. A person has to change them, and
 #: more frequent calls would look like an attack.
-MISCONFIGURED_PROBE_DELAY: Final = timedelta(minutes=1)
+MAX_MISCONFIGURED_PROBE_DELAY: Final = timedelta(minutes=1)
 #: Operations that were refused before, or whose own probe failed, come last as a probe:
 #: this long after the probe was due. It is longer for one kind of calls, since the
 #: operation itself may be the cause there.
@@ -363,7 +363,7 @@ def probe_delay(reason: TripReason, failed_probes: int) -> timedelta | None:
     if reason is TripReason.OPERATOR:
         return None
     longest = (
-        MISCONFIGURED_PROBE_DELAY
+        MAX_MISCONFIGURED_PROBE_DELAY
         if reason is TripReason.MISCONFIGURED
         else MAX_PROBE_DELAY
     )

@@ -26,8 +26,8 @@ class ConflictReason(StrEnum):
     # Of an operator's action.
     WORK_IS_OWED = "work_is_owed"  #: the operation is under way already
     WOULD_MOVE_MONEY_AGAIN = "would_move_money_again"
-    LOOKUP_NOT_POSSIBLE = "lookup_not_allowed"  #: in the operation's state
-    RESOLUTION_NOT_POSSIBLE = "not_for_a_person"  #: in the operation's state
+    LOOKUP_NOT_ALLOWED = "lookup_not_allowed"  #: in the operation's state
+    RESOLUTION_NOT_ALLOWED = "resolution_not_allowed"  #: in the operation's state
     NOT_ENOUGH_LEFT = "not_enough_left"  #: other operations took its reserved amount
     ALREADY_DONE = "already_done"  #: the whole set has been carried out
     TOO_WIDE = "too_wide"  #: the search names neither merchant nor payments

@@ -49,9 +49,9 @@ class Conflict(PaymentsError):
 
     code = "conflict"
 
-    def __init__(self, why: ConflictReason, message: str) -> None:
+    def __init__(self, reason: ConflictReason, message: str) -> None:
         super().__init__(message)
-        self.why = why
+        self.reason = reason
 
 
 class ReferenceInProgress(PaymentsError):
@@ -114,9 +114,9 @@ class WebhookRefused(PaymentsError):
 
     code = "webhook_refused"
 
-    def __init__(self, why: WebhookRefusal) -> None:
+    def __init__(self, reason: WebhookRefusal) -> None:
         super().__init__()
-        self.why = why
+        self.reason = reason
 
 
 class WebhookNotTrusted(WebhookRefused):
@@ -134,9 +134,9 @@ class WebhookDropped(PaymentsError):
 
     code = "webhook_dropped"
 
-    def __init__(self, why: WebhookRefusal) -> None:
+    def __init__(self, reason: WebhookRefusal) -> None:
         super().__init__()
-        self.why = why
+        self.reason = reason
 
 
 class CertificateUnavailable(PaymentsError):

@@ -172,7 +172,9 @@ def _handle_payments_error(error: PaymentsError) -> Response:
         return Problem(ProblemCode.INVALID_PAYMENT, errors=[fault]).response()
     if isinstance(error, Conflict):
         detail = f"The request conflicts with the current state: {error}."
-        return Problem(ProblemCode.CONFLICT, reason=error.why, detail=detail).response()
+        return Problem(
+            ProblemCode.CONFLICT, reason=error.reason, detail=detail
+        ).response()
     if isinstance(error, ReferenceInProgress):
         code = ProblemCode.REFERENCE_IN_PROGRESS
         return Problem(code, payment=error.payment).response()

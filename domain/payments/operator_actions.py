@@ -129,7 +129,7 @@ def request_lookup(
     """
     if operation.state in STATES_WITH_WORK | STUCK:
         words = f"a {operation.state} operation cannot be looked up now"
-        raise Conflict(ConflictReason.LOOKUP_NOT_POSSIBLE, words)
+        raise Conflict(ConflictReason.LOOKUP_NOT_ALLOWED, words)
     data = {**intervention.event_data, "replay": ReplayAction.LOOKUP.value}
     after = operation.with_lookup_due(now=now)
     return payment.with_event(after, EventType.OPERATION_REPLAYED, now=now, data=data)
@@ -166,7 +166,7 @@ def resolve_operation(
         return _correct_refusal(payment, operation, evidence, intervention, now)
     if verdict not in _OPERATOR_VERDICTS.get(operation.state, ()):
         words = f"an operator cannot resolve a {operation.state} operation like this"
-        raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
+        raise Conflict(ConflictReason.RESOLUTION_NOT_ALLOWED, words)
     answer = _answer_from_evidence(payment, operation, evidence, intervention)
     _check_room(payment, operation, answer)
     more = {**intervention.event_data, **_evidence_data(operation, evidence)}
@@ -245,11 +245,11 @@ def _add_reference(
     """The payment with the missing provider's reference of a success added."""
     if evidence.ref is None:
         words = "the operation has succeeded: only a missing reference can be added"
-        raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
+        raise Conflict(ConflictReason.RESOLUTION_NOT_ALLOWED, words)
     refs = build_refs(payment.provider, operation.kind, evidence.ref)
     if not operation.refs.keys().isdisjoint(refs):
         raise Conflict(
-            ConflictReason.RESOLUTION_NOT_POSSIBLE, "the reference is known already"
+            ConflictReason.RESOLUTION_NOT_ALLOWED, "the reference is known already"
         )
     if evidence.amount not in (None, operation.moved):
         moved = Money(operation.moved, payment.submission.amount.currency)

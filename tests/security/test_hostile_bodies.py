@@ -156,7 +156,7 @@ def test_an_expensive_webhook_is_read_within_its_ceilings(kind: str) -> None:
     body = CORPUS[kind](LARGE).encode()
     assert len(body) <= LARGE
     account = Account.own(ProviderName.STRIPE)
-    ear = StripeWebhooks(lambda _: account, secrets=["whsec_test"], mode=Mode.TEST)
+    verifier = StripeWebhooks(lambda _: account, secrets=["whsec_test"], mode=Mode.TEST)
     now = datetime.now(timezone.utc)
     at = int(now.timestamp())
     signed = hmac.new(b"whsec_test", f"{at}.".encode() + body, hashlib.sha256)
@@ -165,7 +165,7 @@ def test_an_expensive_webhook_is_read_within_its_ceilings(kind: str) -> None:
     try:
         began = time.process_time()
         with pytest.raises(WebhookDropped):
-            ear.verify(headers, body, now=now)
+            verifier.verify(headers, body, now=now)
         assert time.process_time() - began < CPU * LARGE / SIZE
         assert tracemalloc.get_traced_memory()[1] < MEMORY * LARGE / SIZE / 2
     finally:

@@ -18,7 +18,7 @@ from tests.simulation.scheduler import Actor, Process
 from tests.simulation.world import World
 from tests.support.fake_statement import MemoryStatement
 from tests.support.fakes import MemoryQueue
-from tests.support.memory_disputes import MemoryDisputes, dispute_desk
+from tests.support.memory_disputes import MemoryDisputes, dispute_context
 from tests.support.memory_inbox import MemoryInbox
 from tests.support.operator_fakes import MemoryView
 
@@ -85,7 +85,7 @@ class Telling:
             store=store,
             queue=queue,
             parsers=dict.fromkeys(ProviderName, _read),
-            dispute_context=dispute_desk(
+            dispute_context=dispute_context(
                 store, MemoryDisputes(), world.clock, view=view
             ),
             statements=lambda account: statement,

@@ -20,7 +20,7 @@ from tests.simulation.ports import Inline, LossyQueue, WatchedStore
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Process, Scheduler, Violation
 from tests.suites.samples import NOW, SHOP
-from tests.support.fakes import MemoryQueue, Ungated
+from tests.support.fakes import MemoryQueue, AdmitAll
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays
 
@@ -68,7 +68,7 @@ class World:
         }
         self.provider = self.providers[provider]
         self.oracle = Oracle(self.providers, moved)
-        self.admission = Ungated()
+        self.admission = AdmitAll()
         self.replays = MemoryReplays(self.clock)
         self.dashboard: Dashboard | None = None  #: in which a person acts without us
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]

@@ -13,7 +13,7 @@ from domain.circuit_breaker import (
     MAX_CHANGES,
     FIRST_PROBE_DELAY,
     MAX_PROBE_DELAY,
-    MISCONFIGURED_PROBE_DELAY,
+    MAX_MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     CallKind,
     CircuitBreaker,
@@ -55,7 +55,7 @@ def opened(
 
 def probed(breakers: BreakerStore, setup: BreakersSetup) -> CircuitBreaker:
     """Stripe's breaker with a probe of ours, its time having come."""
-    setup.pass_time(MISCONFIGURED_PROBE_DELAY)
+    setup.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     breaker = breakers.claim_probe(STRIPE)
     assert breaker is not None
     return breaker

@@ -36,7 +36,7 @@ class Account:
     def pass_time(self, by: timedelta) -> None:
         self.passed += by.total_seconds()
 
-    def gates(self, *, jitter: Callable[[], float] = lambda: 0.0) -> Charges:
+    def admission(self, *, jitter: Callable[[], float] = lambda: 0.0) -> Charges:
         """The admission control of one more process, for charges."""
         return Charges(self.shared(jitter=jitter))
 
@@ -54,7 +54,7 @@ class Account:
         )
 
     @property
-    def gate(self) -> CircuitBreaker:
+    def breaker(self) -> CircuitBreaker:
         """Stripe's stored breaker."""
         return self.breakers.load_all()[STRIPE]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from domain.payments.payment import Payment
 from domain.payments.states import State, Status
-from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.webhook_workbench import WebhookWorkbench, SignedDelivery
 
 OPENED, WITHDRAWN = "dispute.opened", "dispute.funds_withdrawn"
 REINSTATED, UPDATED = "dispute.funds_reinstated", "dispute.updated"
 
 
-def open_dispute(bench: HearingBench, payment_id: str, **wanted: Any) -> str:
+def open_dispute(bench: WebhookWorkbench, payment_id: str, **wanted: Any) -> str:
     """Opens a dispute of the payment or the object in ``wanted``; returns its id."""
     payment = bench.work.stored(payment_id)
     provider = payment.provider
@@ -24,13 +24,13 @@ def open_dispute(bench: HearingBench, payment_id: str, **wanted: Any) -> str:
     return str(answer.json()["id" if provider == "stripe" else "dispute_id"])
 
 
-def move(bench: HearingBench, provider: str, dispute_id: str, status: str) -> None:
+def move(bench: WebhookWorkbench, provider: str, dispute_id: str, status: str) -> None:
     path = f"/_disputes/{dispute_id}"
     answer = bench.work.at(provider).post(path, {"status": status})
     assert answer.status_code == 200, answer.text
 
 
-def reverse(bench: HearingBench, payment_id: str) -> str:
+def reverse(bench: WebhookWorkbench, payment_id: str) -> str:
     """Reverses the payment at PayPal; returns the id of the refund."""
     capture = bench.work.stored(payment_id).refs["capture"]
     answer = bench.work.paypal.post("/_reversals", {"capture": capture})
@@ -38,31 +38,33 @@ def reverse(bench: HearingBench, payment_id: str) -> str:
     return str(answer.json()["id"])
 
 
-def told_of(bench: HearingBench, provider: str, types: Iterable[str]) -> list[Told]:
+def deliveries_of(
+    bench: WebhookWorkbench, provider: str, types: Iterable[str]
+) -> list[SignedDelivery]:
     """The webhooks of these types, once all have arrived."""
     begin = "charge.dispute." if provider == "stripe" else "CUSTOMER.DISPUTE."
     named = {
         f"PAYMENT.{one}" if one.startswith("CAPTURE") else f"{begin}{one}"
         for one in types
     }
-    return [one for one in bench.told(provider, *named) if one.type in named]
+    return [one for one in bench.deliveries(provider, *named) if one.type in named]
 
 
-def hear_all(bench: HearingBench, provider: str, *types: str) -> None:
+def deliver_all(bench: WebhookWorkbench, provider: str, *types: str) -> None:
     """Delivers all disputes' events so far, older ones again."""
     end = "created" if provider == "stripe" else "CREATED"
-    told_of(bench, provider, types or (end,))
+    deliveries_of(bench, provider, types or (end,))
     sent = bench.work.at(provider).get("/_webhooks")["deliveries"]
-    bench.all_told(provider, len({one["event_id"] for one in sent}))
+    bench.all_deliveries(provider, len({one["event_id"] for one in sent}))
     webhooks = [
         one
-        for one in bench.told(provider)
+        for one in bench.deliveries(provider)
         if "dispute" in one.type.lower() or one.type == "PAYMENT.CAPTURE.REVERSED"
     ]
-    bench.hear(*webhooks)
+    bench.deliver(*webhooks)
 
 
-def facts(bench: HearingBench, payment_id: str) -> list[str]:
+def facts(bench: WebhookWorkbench, payment_id: str) -> list[str]:
     """The events of disputes on the timeline, in order."""
     return [one for one in bench.work.told(payment_id) if one.startswith("dispute.")]
 

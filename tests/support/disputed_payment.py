@@ -17,8 +17,8 @@ from domain.payments.submission import ProviderName
 from domain.webhooks import WebhookStatus, Webhook
 from tests.suites.samples import NOW, PRICE, payment
 from tests.support.fake_statement import MemoryStatement
-from tests.support.fakes import MemoryQueue, Ungated
-from tests.support.memory_disputes import MemoryDisputes, Told, dispute_desk
+from tests.support.fakes import MemoryQueue, AdmitAll
+from tests.support.memory_disputes import MemoryDisputes, CountedEvents, dispute_context
 from tests.support.memory_inbox import MemoryInbox
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryView
@@ -35,15 +35,19 @@ class Bench:
         self.now = NOW
         self.slept: list[float] = []
         self.store = MemoryStore(self.clock)
-        self.disputes, self.gates, self.told = MemoryDisputes(), Ungated(), Told()
+        self.disputes, self.gates, self.told = (
+            MemoryDisputes(),
+            AdmitAll(),
+            CountedEvents(),
+        )
         self.view = MemoryView(self.store)
-        self.desk = dispute_desk(
+        self.desk = dispute_context(
             self.store,
             self.disputes,
             self.clock,
             view=self.view,
-            gates=self.gates,
-            told=self.told,
+            admission=self.gates,
+            count_event=self.told,
             sleep=self.slept.append,
         )
         self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
@@ -92,6 +96,6 @@ class Bench:
         [found] = self.store.everything()
         return found
 
-    def fate(self) -> WebhookStatus:
+    def status(self) -> WebhookStatus:
         [found] = self.inbox.find(status=None, since=None, limit=9)
         return found.status

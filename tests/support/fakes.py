@@ -151,7 +151,7 @@ class ScriptedProvider:
         return self._decided.get(key)
 
 
-class Ungated:
+class AdmitAll:
     """Admission control that admits all calls and records outcomes."""
 
     def __init__(self) -> None:

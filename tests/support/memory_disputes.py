@@ -13,7 +13,7 @@ from application.ports.payments import PaymentStore
 from domain.errors import OutcomeUnknown, ProviderError
 from domain.payments.dispute import DisputeUpdate, DisputeSnapshot
 from domain.payments.submission import ProviderName
-from tests.support.fakes import Ungated
+from tests.support.fakes import AdmitAll
 
 
 @dataclass
@@ -34,7 +34,7 @@ class MemoryDisputes:
 
 
 @dataclass
-class Told:
+class CountedEvents:
     """Records events of disputes in place of metrics."""
 
     facts: list[tuple[ProviderName, str]] = field(default_factory=list)
@@ -43,14 +43,14 @@ class Told:
         self.facts.append((provider, event))
 
 
-def dispute_desk(
+def dispute_context(
     store: PaymentStore,
     disputes: MemoryDisputes,
     clock: Callable[[], datetime],
     *,
     view: OperatorView,
-    gates: Ungated | None = None,
-    told: Told | None = None,
+    admission: AdmitAll | None = None,
+    count_event: CountedEvents | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> DisputeContext:
     """A context in which every provider has these disputes."""
@@ -58,8 +58,8 @@ def dispute_desk(
         view=view,
         store=store,
         disputes=lambda account: disputes,
-        admission=gates or Ungated(),
+        admission=admission or AdmitAll(),
         clock=clock,
-        count_event=told or Told(),
+        count_event=count_event or CountedEvents(),
         sleep=sleep,
     )

@@ -30,7 +30,7 @@ from persistence.codec import Document
 from persistence.payments import MongoPayments
 from runtime import container, processes
 from runtime.settings import Settings
-from tests.support.fakes import Ungated
+from tests.support.fakes import AdmitAll
 
 #: Seconds for the start, mostly for imports.
 START = 30.0
@@ -135,7 +135,7 @@ class RunningWeb:
                 tools = attempt.AttemptContext(
                     store=store,
                     providers=lambda account: SayingProvider(said),
-                    admission=Ungated(),
+                    admission=AdmitAll(),
                     executors=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,

@@ -40,7 +40,7 @@ WEBHOOK_ID = "WH-SIMULATOR"
 
 
 @dataclass(frozen=True)
-class Told:
+class SignedDelivery:
     """One webhook of a provider."""
 
     provider: str
@@ -81,47 +81,47 @@ class WebClock:
 
 
 @dataclass
-class HearingBench:
+class WebhookWorkbench:
     """A Workbench that keeps webhooks until a test delivers them."""
 
     work: Workbench
     base: str
     clock: WebClock
-    hearing: WebhookContext
+    context: WebhookContext
     inbox: MongoWebhooks
     receivers: dict[str, Receiver]
 
-    def told(self, provider: str, *types: str) -> list[Told]:
+    def deliveries(self, provider: str, *types: str) -> list[SignedDelivery]:
         """A provider's webhooks, once all of ``types`` have arrived."""
         receiver = self.receivers[provider]
         eventually(lambda: set(types) <= set(receiver.types()), f"{types} arrive")
-        return [Told(provider, *one) for one in list(receiver.received)]
+        return [SignedDelivery(provider, *one) for one in list(receiver.received)]
 
-    def all_told(self, provider: str, count: int) -> list[Told]:
+    def all_deliveries(self, provider: str, count: int) -> list[SignedDelivery]:
         """A provider's webhooks, once ``count`` have arrived."""
         received = self.receivers[provider].received
         eventually(lambda: len(received) >= count, f"{count} webhooks arrive")
-        return self.told(provider)
+        return self.deliveries(provider)
 
-    def give(self, told: Told, **headers: str) -> requests.Response:
+    def post(self, delivery: SignedDelivery, **headers: str) -> requests.Response:
         """Delivers a webhook to the product."""
         return requests.post(
-            f"{self.base}{told.path}",
-            data=told.body,
-            headers={**_kept(told.headers), **headers},
+            f"{self.base}{delivery.path}",
+            data=delivery.body,
+            headers={**_kept(delivery.headers), **headers},
             timeout=PATIENCE,
         )
 
-    def hear(self, *told: Told) -> list[Webhook]:
+    def deliver(self, *delivery: SignedDelivery) -> list[Webhook]:
         """Delivers and handles webhooks, and makes the due lookups."""
-        for one in told:
-            answer = self.give(one)
+        for one in delivery:
+            answer = self.post(one)
             assert answer.status_code == 200, answer.text
-        return self.handle([one.id for one in told])
+        return self.handle([one.id for one in delivery])
 
     def handle(self, ids: Sequence[str]) -> list[Webhook]:
         """Handles webhooks, and takes the steps that became due."""
-        handled = webhooks.handle(ids, self.hearing)
+        handled = webhooks.handle(ids, self.context)
         for one in handled:
             if one.payment is not None:
                 self.work.work(one.payment)
@@ -137,9 +137,9 @@ class HearingBench:
             if one["data"].get("from", one["data"].get("to")) != one["data"].get("to")
         ]
 
-    def fate(self, told: Told) -> WebhookStatus | None:
+    def status(self, delivery: SignedDelivery) -> WebhookStatus | None:
         """The webhook's status; None if it is not in the inbox."""
-        found = self.work.database.webhooks.find_one({"_id": told.id})
+        found = self.work.database.webhooks.find_one({"_id": delivery.id})
         return WebhookStatus(found["status"]) if found else None
 
 
@@ -153,16 +153,16 @@ def dropped(provider: str) -> dict[str, float]:
     return _counted(metrics.REGISTRY, "payments_webhooks_dropped", provider)
 
 
-def drops(bench: HearingBench, told: Told, reason: str) -> None:
+def drops(bench: WebhookWorkbench, delivery: SignedDelivery, reason: str) -> None:
     """Asserts that a webhook gets 200, is counted, and changes nothing."""
     payments = list(bench.work.database.payments.find())
-    before = dropped(told.provider).get(reason, 0)
-    refusals = refused(told.provider)
-    answer = bench.give(told)
+    before = dropped(delivery.provider).get(reason, 0)
+    refusals = refused(delivery.provider)
+    answer = bench.post(delivery)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"received": True}
-    assert dropped(told.provider)[reason] == before + 1
-    assert refused(told.provider) == refusals
+    assert dropped(delivery.provider)[reason] == before + 1
+    assert refused(delivery.provider) == refusals
     assert bench.work.database.webhooks.count_documents({}) == 0
     assert list(bench.work.database.payments.find()) == payments
 
@@ -185,7 +185,7 @@ def _kept(headers: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
+def webhook_workbench(settings: Settings, folder: Path) -> Iterator[WebhookWorkbench]:
     """A product on ``settings``, with new providers."""
     with ExitStack() as stack:
         stripe, paypal = stack.enter_context(simulators())
@@ -216,7 +216,7 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         adapters = container.open_adapters(settings, database, connections=2)
         hearing = container.webhook_context(settings, database, bench.tools, adapters)
         hearing = replace(hearing, queue=MemoryQueue())
-        yield HearingBench(bench, base, clock, hearing, inbox, receivers)
+        yield WebhookWorkbench(bench, base, clock, hearing, inbox, receivers)
 
 
 def _listening(provider: Simulator, stack: ExitStack) -> Receiver:

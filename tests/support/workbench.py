@@ -21,7 +21,7 @@ from domain.payments.submission import Mode
 from persistence.codec import Document
 from runtime import container
 from runtime.settings import Settings
-from tests.support.fakes import Ungated
+from tests.support.fakes import AdmitAll
 from tests.support.running_web import Client, RunningWeb
 from tests.support.simulator_process import Simulator, simulators
 
@@ -199,4 +199,4 @@ def worker(settings: Settings, stack: ExitStack) -> attempt.AttemptContext:
     stack.callback(services.database.client.close)
     for pool in services.attempt_context.executors.values():
         stack.callback(pool.shutdown)
-    return replace(services.attempt_context, admission=Ungated(), jitter=lambda: 0.0)
+    return replace(services.attempt_context, admission=AdmitAll(), jitter=lambda: 0.0)

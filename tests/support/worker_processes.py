@@ -16,7 +16,7 @@ from domain.payments.submission import ProviderName
 from runtime import container, processes
 from runtime.settings import Settings
 from tests.suites.samples import payment, submission
-from tests.support.fakes import Ungated
+from tests.support.fakes import AdmitAll
 
 #: The number of workers.
 WORKERS = 4
@@ -37,7 +37,7 @@ def fleet(settings: Settings, *, gated: bool) -> Iterator[list[attempt.AttemptCo
             for pool in services.attempt_context.executors.values():
                 stack.callback(pool.shutdown)
             tools = services.attempt_context
-            found.append(tools if gated else replace(tools, admission=Ungated()))
+            found.append(tools if gated else replace(tools, admission=AdmitAll()))
         yield found
 
 

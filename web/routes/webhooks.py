@@ -118,8 +118,8 @@ class WebhookRoutes:
         except (WebhookRefused, CertificateUnavailable) as error:
             raise _refused(provider, account, error) from None
         except WebhookDropped as error:
-            metrics.WEBHOOKS_DROPPED.labels(provider, error.why).inc()
-            log.info("webhook_dropped", provider=provider.value, reason=error.why)
+            metrics.WEBHOOKS_DROPPED.labels(provider, error.reason).inc()
+            log.info("webhook_dropped", provider=provider.value, reason=error.reason)
             return rendering.json_response(responses.Received(received=True))
         new = webhooks.receive(
             webhook,
@@ -166,7 +166,7 @@ def _refused(
     error: WebhookRefused | CertificateUnavailable,
 ) -> Problem:
     why = (
-        error.why
+        error.reason
         if isinstance(error, WebhookRefused)
         else WebhookRefusal.CERTIFICATE_UNAVAILABLE
     )

@@ -199,7 +199,10 @@ def test_a_person_says_what_became_of_a_review(
     assert told["type"] == "operation.resolved"
     assert told["data"]["reason"] == "seen in the dashboard"
     again = post(operator, path, verdict)
-    assert (again.status_code, again.json()["reason"]) == (409, "not_for_a_person")
+    assert (again.status_code, again.json()["reason"]) == (
+        409,
+        "resolution_not_allowed",
+    )
 
 
 def test_a_shop_sees_that_a_person_said_no(

@@ -16,7 +16,7 @@ from application.admission import MIN_RETRY_DELAY, SharedAdmissionControl
 from domain.circuit_breaker import (
     MIN_FAILURES,
     FIRST_PROBE_DELAY,
-    MISCONFIGURED_PROBE_DELAY,
+    MAX_MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     TripReason,
 )
@@ -147,7 +147,7 @@ def test_refused_credentials_stop_the_account_until_a_probe_succeeds(
     assert {one.granted for one in admissions} == {0}
     for one in admissions:
         assert MIN_RETRY_DELAY <= one.again_in <= 2 * FIRST_PROBE_DELAY
-    fleet.pass_time(MISCONFIGURED_PROBE_DELAY)
+    fleet.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     assert sum(admitted_at_once(workers)) == 1
     assert fleet.stored()["trip_reason"] == "misconfigured"
 

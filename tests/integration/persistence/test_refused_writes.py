@@ -45,7 +45,7 @@ from tests.integration.persistence.test_differences import ALONE, ODD, report
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
 from tests.suites.samples import NOW, SHOP, payment, sending
-from tests.support.fakes import MemoryQueue, ScriptedProvider, Ungated
+from tests.support.fakes import MemoryQueue, ScriptedProvider, AdmitAll
 from tests.support.running_web import prepared_web, stripe_payment
 from workers import exporter
 
@@ -214,7 +214,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
         tools = attempt.AttemptContext(
             store=store,
             providers=lambda account: provider,
-            admission=Ungated(),
+            admission=AdmitAll(),
             executors=dict.fromkeys(ProviderName, calls),
             clock=clock,
             jitter=lambda: 0.0,

@@ -110,7 +110,7 @@ def test_a_url_on_another_host_is_never_fetched(
     with _certificates(authority, tmp_path, b"") as (certificates, _, seen):
         with pytest.raises(WebhookRefused) as refused:
             certificates.fetch_key(url, now=_now())
-        assert refused.value.why.startswith("certificate_")
+        assert refused.value.reason.startswith("certificate_")
         assert seen.calls == []
 
 

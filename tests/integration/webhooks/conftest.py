@@ -11,7 +11,7 @@ import pytest
 from local_stack.initialise import initialise
 from runtime import container
 from runtime.settings import Settings
-from tests.support.webhook_workbench import HearingBench, hearing_bench
+from tests.support.webhook_workbench import WebhookWorkbench, webhook_workbench
 
 
 @pytest.fixture(scope="package")
@@ -34,8 +34,8 @@ def prepared(
 
 
 @pytest.fixture
-def bench(prepared: Settings, tmp_path: Path) -> Iterator[HearingBench]:
+def bench(prepared: Settings, tmp_path: Path) -> Iterator[WebhookWorkbench]:
     """A workbench with an empty inbox."""
-    with hearing_bench(prepared, tmp_path) as made:
+    with webhook_workbench(prepared, tmp_path) as made:
         made.work.database.webhooks.delete_many({})
         yield made

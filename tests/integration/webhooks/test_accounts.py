@@ -23,7 +23,13 @@ from runtime import container
 from tests.support.account_shop import AccountsShop
 from tests.support.dispute_steps import open_dispute
 from tests.support.simulator_process import Receiver, eventually
-from tests.support.webhook_workbench import SECRET, HearingBench, Told, drops, refused
+from tests.support.webhook_workbench import (
+    SECRET,
+    WebhookWorkbench,
+    SignedDelivery,
+    drops,
+    refused,
+)
 
 #: The event types of a successful charge, and of a dispute.
 PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
@@ -35,7 +41,7 @@ BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 class Shop:
     """A shop with accounts of its own and their webhooks."""
 
-    bench: HearingBench
+    bench: WebhookWorkbench
     accounts: AccountsShop
     stack: ExitStack
 
@@ -70,20 +76,20 @@ class Shop:
 
 
 @pytest.fixture
-def shop(bench: HearingBench) -> Iterator[Shop]:
+def shop(bench: WebhookWorkbench) -> Iterator[Shop]:
     """A shop without accounts."""
     with ExitStack() as stack:
         yield Shop(bench, AccountsShop(bench.work), stack)
 
 
-def told_of(receiver: Receiver, account: StoredAccount, kind: str) -> Told:
+def told_of(receiver: Receiver, account: StoredAccount, kind: str) -> SignedDelivery:
     """The first event of this type, addressed to the account's endpoint."""
     eventually(lambda: kind in receiver.types(), f"{kind} arrives")
     headers, body = receiver.received[receiver.types().index(kind)]
-    return Told(account.provider, headers, body, account.id)
+    return SignedDelivery(account.provider, headers, body, account.id)
 
 
-def signed(delivery: Told, body: bytes, secret: str) -> Told:
+def signed(delivery: SignedDelivery, body: bytes, secret: str) -> SignedDelivery:
     """A body as Stripe would sign it."""
     at = str(int(time.time()))
     message = at.encode() + b"." + body
@@ -93,12 +99,12 @@ def signed(delivery: Told, body: bytes, secret: str) -> Told:
 
 
 def refuses(
-    bench: HearingBench, delivery: Told, status: int, why: str
+    bench: WebhookWorkbench, delivery: SignedDelivery, status: int, why: str
 ) -> requests.Response:
     """Asserts that the webhook is refused and counted, and changes nothing."""
     payments = list(bench.work.database.payments.find())
     before = refused(delivery.provider).get(why, 0)
-    answer = bench.give(delivery)
+    answer = bench.post(delivery)
     assert answer.status_code == status, answer.text
     assert refused(delivery.provider)[why] == before + 1
     assert bench.work.database.webhooks.count_documents({}) == 0
@@ -113,8 +119,8 @@ def test_a_webhook_of_an_account_settles_its_payment(shop: Shop, provider: str) 
     payment_id = shop.lost(provider)
     posts = work.calls(provider, "POST")
     delivery = told_of(receiver, account, PAID[provider])
-    shop.bench.hear(delivery)
-    assert shop.bench.fate(delivery) is WebhookStatus.HANDLED
+    shop.bench.deliver(delivery)
+    assert shop.bench.status(delivery) is WebhookStatus.HANDLED
     after = work.stored(payment_id)
     assert (after.status, after.account) == (Status.CAPTURED, account.account)
     assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
@@ -131,7 +137,7 @@ def test_the_same_event_is_refused_at_any_other_address(
     delivery = told_of(receiver, account, PAID[provider])
     refuses(shop.bench, replace(delivery, account=other.id), 401, "signature")
     refuses(shop.bench, replace(delivery, account=None), 401, "signature")
-    assert shop.bench.give(delivery).status_code == 200
+    assert shop.bench.post(delivery).status_code == 200
 
 
 @BOTH
@@ -165,8 +171,8 @@ def test_a_first_webhook_is_taken_during_a_flood_of_made_up_accounts(
     delivery = told_of(*_one(shop, account, provider), PAID[provider])
     for _ in range(300):
         stranger = replace(delivery, account=container.new_id("acct"))
-        assert shop.bench.give(stranger).status_code == 404
-    assert shop.bench.give(delivery).status_code == 200
+        assert shop.bench.post(stranger).status_code == 404
+    assert shop.bench.post(delivery).status_code == 200
 
 
 def test_a_webhook_of_another_accounts_payment_changes_nothing(
@@ -177,8 +183,8 @@ def test_a_webhook_of_another_accounts_payment_changes_nothing(
     before = shop.bench.work.stored(payment_id)
     other, event = shop.add(), _charged(shop)
     misled = signed(replace(event, account=other.id), event.body, _secret(other))
-    shop.bench.hear(misled)
-    assert shop.bench.fate(misled) is WebhookStatus.UNMATCHED
+    shop.bench.deliver(misled)
+    assert shop.bench.status(misled) is WebhookStatus.UNMATCHED
     assert shop.bench.work.stored(payment_id) == before
 
 
@@ -187,15 +193,15 @@ def test_a_rotated_secret_is_accepted_until_it_is_removed(
 ) -> None:
     account = shop.add(secret="whsec_old")
     delivery = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
-    assert shop.bench.give(delivery).status_code == 200
+    assert shop.bench.post(delivery).status_code == 200
     new = signed(delivery, delivery.body, "whsec_new")
-    assert shop.bench.give(new).status_code == 401
+    assert shop.bench.post(new).status_code == 401
     _sign_with(shop, account, "whsec_new", "whsec_old")
-    eventually(lambda: shop.bench.give(new).ok, "the new secret is known")
-    assert shop.bench.give(delivery).status_code == 200, "and the old one still is"
+    eventually(lambda: shop.bench.post(new).ok, "the new secret is known")
+    assert shop.bench.post(delivery).status_code == 200, "and the old one still is"
     _sign_with(shop, account, "whsec_new")
-    eventually(lambda: not shop.bench.give(delivery).ok, "the old one is forgotten")
-    assert shop.bench.give(new).status_code == 200
+    eventually(lambda: not shop.bench.post(delivery).ok, "the old one is forgotten")
+    assert shop.bench.post(new).status_code == 200
 
 
 def test_a_connected_accounts_events_come_to_the_deployments_address(
@@ -208,7 +214,7 @@ def test_a_connected_accounts_events_come_to_the_deployments_address(
     assert delivery.event["account"] == name
     at_home = replace(delivery, account=account.id)
     refuses(shop.bench, at_home, 401, "not_set_up")
-    assert shop.bench.give(delivery).status_code == 200
+    assert shop.bench.post(delivery).status_code == 200
     [webhook_id] = [one["_id"] for one in shop.bench.work.database.webhooks.find()]
     assert webhook_id == at_home.id, "it is kept as the connected account's"
     [handled] = shop.bench.handle([webhook_id])
@@ -228,7 +234,7 @@ def test_an_address_takes_only_events_that_name_its_connected_account(
         event = {**delivery.event, "account": named}
         other = signed(delivery, json.dumps(event).encode(), "whsec_connect")
         drops(shop.bench, other, "another_account")
-    assert shop.bench.give(delivery).status_code == 200
+    assert shop.bench.post(delivery).status_code == 200
     live = json.dumps({**delivery.event, "livemode": True}).encode()
     foreign = signed(replace(delivery, account=None), live, SECRET)
     shop.bench.work.database.webhooks.delete_many({})
@@ -244,8 +250,8 @@ def test_a_dispute_is_read_at_the_account_and_applied_to_its_payment(
     payment_id = work.paid(provider)
     open_dispute(shop.bench, payment_id)
     delivery = told_of(receiver, account, DISPUTED[provider])
-    shop.bench.hear(delivery)
-    assert shop.bench.fate(delivery) is WebhookStatus.HANDLED
+    shop.bench.deliver(delivery)
+    assert shop.bench.status(delivery) is WebhookStatus.HANDLED
     [dispute] = work.stored(payment_id).disputes
     assert dispute.state is DisputeState.NEEDS_RESPONSE
     assert dispute.operation == work.stored(payment_id).first_operation.id
@@ -260,9 +266,9 @@ def _one(
     return receiver, account
 
 
-def _charged(shop: Shop) -> Told:
+def _charged(shop: Shop) -> SignedDelivery:
     """Stripe's webhook of a charge to the deployment's own endpoint."""
-    deliveries = shop.bench.told("stripe", PAID["stripe"])
+    deliveries = shop.bench.deliveries("stripe", PAID["stripe"])
     return next(one for one in deliveries if one.type == PAID["stripe"])
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from domain.payments.states import State, Status
 from tests.support.simulator_process import eventually
-from tests.support.webhook_workbench import HearingBench
+from tests.support.webhook_workbench import WebhookWorkbench
 
 #: The event of each capture that leaves the rest on hold, and of the authorization.
 PART = "payment_intent.amount_capturable_updated"
 
 
 def test_one_of_several_captures_is_resolved_by_a_webhook_alone(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
@@ -28,7 +28,7 @@ def test_one_of_several_captures_is_resolved_by_a_webhook_alone(
     posts = work.calls("stripe", "POST")
     receiver = bench.receivers["stripe"]
     eventually(lambda: receiver.types().count(PART) == 3, "every webhook arrives")
-    bench.hear(*bench.told("stripe"))
+    bench.deliver(*bench.deliveries("stripe"))
     after = work.stored(payment_id)
     assert [one.moved for one in after.operations] == [1999, 500, 700]
     assert after.status is Status.PARTIALLY_CAPTURED
@@ -37,7 +37,7 @@ def test_one_of_several_captures_is_resolved_by_a_webhook_alone(
 
 @pytest.mark.parametrize("arrival", ["before the next part", "after it"])
 def test_the_fee_of_a_capture_with_a_lost_answer_is_found_by_webhook_or_lookup(
-    bench: HearingBench, arrival: str
+    bench: WebhookWorkbench, arrival: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
@@ -64,14 +64,14 @@ def test_the_fee_of_a_capture_with_a_lost_answer_is_found_by_webhook_or_lookup(
     assert work.shown(payment_id)["amount_fee"] == 45 + 50
 
 
-def _hear(bench: HearingBench, *, parts: int) -> None:
+def _hear(bench: WebhookWorkbench, *, parts: int) -> None:
     """Handles all webhooks of Stripe, once those of ``parts`` captures arrived."""
     receiver = bench.receivers["stripe"]
     eventually(lambda: receiver.types().count(PART) == parts, "every webhook arrives")
-    bench.hear(*bench.told("stripe"))
+    bench.deliver(*bench.deliveries("stripe"))
 
 
-def test_webhooks_of_known_captures_change_nothing(bench: HearingBench) -> None:
+def test_webhooks_of_known_captures_change_nothing(bench: WebhookWorkbench) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
     for amount, final in ((500, False), (700, False), (99, True)):
@@ -79,8 +79,8 @@ def test_webhooks_of_known_captures_change_nothing(bench: HearingBench) -> None:
         assert asked.status_code == 202, asked.text
         work.work(payment_id)
     before = work.stored(payment_id)
-    deliveries = bench.told("stripe", PART, "payment_intent.succeeded")
-    bench.hear(*deliveries, *reversed(deliveries))
+    deliveries = bench.deliveries("stripe", PART, "payment_intent.succeeded")
+    bench.deliver(*deliveries, *reversed(deliveries))
     after = work.stored(payment_id)
     assert after.version == before.version
     assert "webhook.received" not in work.told(payment_id)

@@ -9,22 +9,22 @@ from domain.payments.operation import Kind
 from domain.payments.states import State, Status
 from tests.support import dispute_steps
 from tests.support.dispute_steps import OPENED, UPDATED, WITHDRAWN
-from tests.support.webhook_workbench import HearingBench
+from tests.support.webhook_workbench import WebhookWorkbench
 
 BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 
-def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: HearingBench) -> None:
+def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: WebhookWorkbench) -> None:
     work = bench.work
     payment_id = work.paid()
     dispute_id = dispute_steps.open_dispute(
         bench, payment_id, status="warning_needs_response"
     )
-    dispute_steps.hear_all(bench, "stripe")
+    dispute_steps.deliver_all(bench, "stripe")
     [asked] = work.stored(payment_id).disputes
     assert (asked.inquiry, asked.withdrawn) == (True, 0)
     dispute_steps.move(bench, "stripe", dispute_id, "needs_response")
-    dispute_steps.hear_all(bench, "stripe")
+    dispute_steps.deliver_all(bench, "stripe")
     [taken] = work.stored(payment_id).disputes
     assert (taken.inquiry, taken.withdrawn) == (False, 1999)
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN, UPDATED]
@@ -38,7 +38,7 @@ def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: HearingBench) -> N
     ],
 )
 def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
-    bench: HearingBench, provider: str, begin: str, end: str, outcome: str
+    bench: WebhookWorkbench, provider: str, begin: str, end: str, outcome: str
 ) -> None:
     payment_id = bench.work.paid(provider)
     dispute_steps.move(
@@ -47,7 +47,7 @@ def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
         dispute_steps.open_dispute(bench, payment_id, status=begin),
         end,
     )
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     after = bench.work.stored(payment_id)
     [closed] = after.disputes
     assert (closed.state, closed.outcome) == (DisputeState.CLOSED, outcome)
@@ -55,13 +55,15 @@ def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
     assert dispute_steps.facts(bench, payment_id) == [OPENED, "dispute.closed"]
 
 
-def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -> None:
+def test_a_capture_that_paypal_reversed_without_a_dispute(
+    bench: WebhookWorkbench,
+) -> None:
     work = bench.work
     payment_id = work.paid("paypal")
     reversal = dispute_steps.reverse(bench, payment_id)
-    [delivery] = dispute_steps.told_of(bench, "paypal", ("CAPTURE.REVERSED",))
-    bench.hear(delivery)
-    bench.hear(delivery)
+    [delivery] = dispute_steps.deliveries_of(bench, "paypal", ("CAPTURE.REVERSED",))
+    bench.deliver(delivery)
+    bench.deliver(delivery)
     after = work.stored(payment_id)
     [taken] = after.disputes
     assert (taken.id, taken.reason) == (reversal, "reversed")
@@ -72,21 +74,23 @@ def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -
 
 
 def test_a_reversal_after_a_won_dispute_is_a_dispute_of_its_own(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     payment_id = bench.work.paid("paypal")
     dispute_steps.move(
         bench, "paypal", dispute_steps.open_dispute(bench, payment_id), "won"
     )
-    dispute_steps.hear_all(bench, "paypal")
+    dispute_steps.deliver_all(bench, "paypal")
     reversal = dispute_steps.reverse(bench, payment_id)
-    dispute_steps.hear_all(bench, "paypal", "CAPTURE.REVERSED")
+    dispute_steps.deliver_all(bench, "paypal", "CAPTURE.REVERSED")
     won, taken = bench.work.stored(payment_id).disputes
     assert (won.state, won.reason) == (DisputeState.WON, "unauthorised")
     assert (taken.id, taken.reason) == (reversal, "reversed")
 
 
-def test_a_dispute_of_one_of_two_captures_names_that_one(bench: HearingBench) -> None:
+def test_a_dispute_of_one_of_two_captures_names_that_one(
+    bench: WebhookWorkbench,
+) -> None:
     work = bench.work
     payment_id = work.paid("paypal", capture="manual")
     for amount in (1200, 799):
@@ -94,14 +98,14 @@ def test_a_dispute_of_one_of_two_captures_names_that_one(bench: HearingBench) ->
         work.work(payment_id)
     second = work.stored(payment_id).operations[-1]
     dispute_steps.open_dispute(bench, payment_id, capture=second.refs["capture"])
-    dispute_steps.hear_all(bench, "paypal")
+    dispute_steps.deliver_all(bench, "paypal")
     after = work.stored(payment_id)
     assert [one.operation for one in after.disputes] == [second.id]
     assert (after.disputed, after.captured) == (799, 1999)
 
 
 def test_captures_taken_by_a_lost_dispute_cannot_be_refunded(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
@@ -112,31 +116,31 @@ def test_captures_taken_by_a_lost_dispute_cannot_be_refunded(
     dispute_steps.move(
         bench, "stripe", dispute_steps.open_dispute(bench, payment_id), "lost"
     )
-    dispute_steps.hear_all(bench, "stripe")
+    dispute_steps.deliver_all(bench, "stripe")
     assert work.stored(payment_id).disputed == 1700
     refused = work.ask(payment_id, "refunds", amount=500)
     assert (refused.status_code, refused.json()["reason"]) == (409, "nothing_to_refund")
 
 
-def test_a_capture_of_stripes_is_disputed(bench: HearingBench) -> None:
+def test_a_capture_of_stripes_is_disputed(bench: WebhookWorkbench) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual")
     assert work.ask(payment_id, "captures").status_code == 202
     captured = work.work(payment_id).operations[-1]
     assert captured.kind is Kind.CAPTURE
     dispute_steps.open_dispute(bench, payment_id)
-    dispute_steps.hear_all(bench, "stripe")
+    dispute_steps.deliver_all(bench, "stripe")
     assert work.stored(payment_id).disputes[0].operation == captured.id
 
 
 @BOTH
 def test_a_refund_during_a_dispute_is_refused_with_its_reason(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     assert work.ask(payment_id, "refunds").status_code == 202
     refused = work.work(payment_id)
     assert refused.operations[-1].state is State.REJECTED
@@ -145,21 +149,21 @@ def test_a_refund_during_a_dispute_is_refused_with_its_reason(
     assert shown["last_error"]["code"] == "charge_disputed"
     assert [one["state"] for one in shown["disputes"]] == ["needs_response"]
     dispute_steps.move(bench, provider, dispute_id, "won")
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     assert work.ask(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).status is Status.REFUNDED
 
 
 @BOTH
 def test_money_taken_by_a_lost_dispute_cannot_be_refunded(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
     dispute_steps.move(
         bench, provider, dispute_steps.open_dispute(bench, payment_id), "lost"
     )
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     refused = work.ask(payment_id, "refunds")
     assert refused.status_code == 409
     assert refused.json()["reason"] == "nothing_to_refund"
@@ -168,12 +172,12 @@ def test_money_taken_by_a_lost_dispute_cannot_be_refunded(
 
 
 @BOTH
-def test_a_shop_sees_its_disputes(bench: HearingBench, provider: str) -> None:
+def test_a_shop_sees_its_disputes(bench: WebhookWorkbench, provider: str) -> None:
     work = bench.work
     quiet, payment_id = work.paid(provider), work.paid(provider)
     assert work.shown(quiet)["disputes"] == []
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     shown = work.shown(payment_id)
     assert (shown["amount_disputed"], shown["amount_captured"]) == (1999, 1999)
     [dispute] = shown["disputes"]

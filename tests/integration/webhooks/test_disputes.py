@@ -23,7 +23,7 @@ from runtime import metrics
 from tests.support import dispute_steps
 from tests.support.dispute_steps import OPENED, REINSTATED, UPDATED, WITHDRAWN
 from tests.support.killed_webhook_worker import OF_DISPUTES
-from tests.support.webhook_workbench import HearingBench
+from tests.support.webhook_workbench import WebhookWorkbench
 from tests.support.workbench import CHARGES
 
 #: The events of a dispute that is opened and then ends, by provider and end.
@@ -47,21 +47,21 @@ BOTH: Final = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 @ALL
 def test_a_dispute_is_followed_from_its_opening_to_its_end(
-    bench: HearingBench, provider: str, end: str
+    bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     work, before = bench.work, _counted()
     payment_id = work.paid(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     [opened] = work.stored(payment_id).disputes
     assert (opened.id, opened.state) == (dispute_id, DisputeState.NEEDS_RESPONSE)
     assert opened.respond_by is not None and opened.respond_by > work.now()
     assert opened.operation == work.stored(payment_id).first_operation.id
     dispute_steps.move(bench, provider, dispute_id, REVIEW[provider])
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     assert work.stored(payment_id).disputes[0].state is DisputeState.UNDER_REVIEW
     dispute_steps.move(bench, provider, dispute_id, end)
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     after = work.stored(payment_id)
     [ended] = after.disputes
     assert (ended.state, ended.respond_by) == (DisputeState(end), None)
@@ -76,14 +76,14 @@ def test_a_dispute_is_followed_from_its_opening_to_its_end(
 
 @ALL
 def test_dispute_webhooks_in_every_order_twice_have_one_result(
-    bench: HearingBench, provider: str, end: str
+    bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
     dispute_steps.move(
         bench, provider, dispute_steps.open_dispute(bench, payment_id), end
     )
-    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, end])
+    deliveries = dispute_steps.deliveries_of(bench, provider, TOLD[provider, end])
     assert len(deliveries) == len(TOLD[provider, end])
     before = work.database.payments.find_one({"_id": payment_id})
     assert before is not None
@@ -92,7 +92,7 @@ def test_dispute_webhooks_in_every_order_twice_have_one_result(
         work.database.payments.replace_one({"_id": payment_id}, before)
         work.database.webhooks.delete_many({})
         for one in order:
-            bench.hear(one, one)
+            bench.deliver(one, one)
         ids = [one.id for one in order]
         bench.inbox.replay(ids, now=work.now())
         assert {one.status for one in bench.handle(ids)} == {WebhookStatus.HANDLED}
@@ -107,7 +107,7 @@ def test_dispute_webhooks_in_every_order_twice_have_one_result(
 
 
 def test_a_dispute_before_the_answer_to_our_call_is_applied(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.pay(payment_method="pm_card_createDispute")
@@ -115,10 +115,12 @@ def test_a_dispute_before_the_answer_to_our_call_is_applied(
     work.stripe.arm(do="delay", when="after", seconds=1.5, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
-    deliveries = dispute_steps.told_of(bench, "stripe", ("created", "funds_withdrawn"))
+    deliveries = dispute_steps.deliveries_of(
+        bench, "stripe", ("created", "funds_withdrawn")
+    )
     for one in deliveries:
-        assert bench.give(one).status_code == 200
-    handled = webhooks.handle([one.id for one in deliveries], bench.hearing)
+        assert bench.post(one).status_code == 200
+    handled = webhooks.handle([one.id for one in deliveries], bench.context)
     assert {one.status for one in handled} == {WebhookStatus.HANDLED}
     early = work.stored(payment_id)
     assert (early.first_operation.state, len(early.disputes)) == (State.RUNNING, 1)
@@ -134,13 +136,13 @@ def test_a_dispute_before_the_answer_to_our_call_is_applied(
 
 @pytest.mark.parametrize("boundary", range(len(OF_DISPUTES)), ids=OF_DISPUTES)
 def test_a_crash_while_applying_a_dispute_loses_nothing(
-    bench: HearingBench, boundary: int
+    bench: WebhookWorkbench, boundary: int
 ) -> None:
     work = bench.work
     payment_id = work.paid()
     dispute_steps.open_dispute(bench, payment_id)
-    [delivery] = dispute_steps.told_of(bench, "stripe", ("created",))
-    assert bench.give(delivery).status_code == 200
+    [delivery] = dispute_steps.deliveries_of(bench, "stripe", ("created",))
+    assert bench.post(delivery).status_code == 200
     dead = subprocess.run(
         [sys.executable, "-m", "tests.support.killed_webhook_worker"]
         + [delivery.id, str(boundary)],
@@ -150,16 +152,16 @@ def test_a_crash_while_applying_a_dispute_loses_nothing(
     )
     assert dead.returncode == -signal.SIGKILL
     work.pass_time(timedelta(minutes=1))
-    assert bench.give(delivery).status_code == 200, "it is sent again"
+    assert bench.post(delivery).status_code == 200, "it is sent again"
     bench.handle(bench.inbox.find_due_ids(9))
-    assert bench.fate(delivery) is WebhookStatus.HANDLED
+    assert bench.status(delivery) is WebhookStatus.HANDLED
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
     dispute_steps.is_untouched(work.stored(payment_id))
 
 
 @BOTH
 def test_a_dispute_of_a_foreign_charge_is_unmatched(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     if provider == "stripe":
         form = {"amount": "1999", "currency": "usd", "confirm": "true"}
@@ -172,31 +174,31 @@ def test_a_dispute_of_a_foreign_charge_is_unmatched(
         foreign = bench.work.paypal.post("/_drift", drifted).json()["id"]
         opened = bench.work.paypal.post("/_disputes", {"capture": foreign})
         assert opened.status_code == 201, opened.text
-    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
-    bench.hear(*deliveries)
-    assert [bench.fate(one) for one in deliveries] == [WebhookStatus.UNMATCHED]
+    deliveries = dispute_steps.deliveries_of(bench, provider, TOLD[provider, "won"][:1])
+    bench.deliver(*deliveries)
+    assert [bench.status(one) for one in deliveries] == [WebhookStatus.UNMATCHED]
 
 
 @BOTH
 def test_a_dispute_webhook_is_retried_until_the_provider_answers(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
     dispute_steps.open_dispute(bench, payment_id)
-    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
+    deliveries = dispute_steps.deliveries_of(bench, provider, TOLD[provider, "won"][:1])
     work.at(provider).arm(do="drop", times=20, match={"method": "GET"})
-    bench.hear(*deliveries)
+    bench.deliver(*deliveries)
     for _ in range(10):
         work.pass_time(timedelta(minutes=11))
         bench.handle(bench.inbox.find_due_ids(9))
-    assert [bench.fate(one) for one in deliveries] == [
+    assert [bench.status(one) for one in deliveries] == [
         WebhookStatus.WAITING
     ], "for two hours"
     work.at(provider).heal()
     work.pass_time(timedelta(minutes=11))
     bench.handle(bench.inbox.find_due_ids(9))
-    assert [bench.fate(one) for one in deliveries] == [WebhookStatus.HANDLED]
+    assert [bench.status(one) for one in deliveries] == [WebhookStatus.HANDLED]
     assert dispute_steps.facts(bench, payment_id)[0] == OPENED
 
 
@@ -214,7 +216,7 @@ def _counted() -> Counter[tuple[str, str]]:
 
 @ALL
 def test_a_dispute_exchanged_at_two_rates_shows_the_amount_withdrawn(
-    bench: HearingBench, provider: str, end: str
+    bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     """The money is withdrawn and reinstated in the account's currency, at two rates."""
     work = bench.work
@@ -241,7 +243,7 @@ def test_a_dispute_exchanged_at_two_rates_shows_the_amount_withdrawn(
     fields = stripe if provider == "stripe" else {"fund_movements": movements}
     wanted = {"do": "overwrite", "id": dispute_id, "fields": fields}
     assert work.at(provider).post("/_drift", wanted).status_code == 201
-    dispute_steps.hear_all(bench, provider)
+    dispute_steps.deliver_all(bench, provider)
     [ended] = work.stored(payment_id).disputes
     assert (ended.state, ended.withdrawn) == (DisputeState(end), 0 if back else 1999)
     [shown] = work.shown(payment_id)["disputes"]

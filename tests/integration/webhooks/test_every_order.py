@@ -12,11 +12,11 @@ from domain.payments.states import State, Status
 from persistence.codec import Document
 from providers.stripe.webhooks import StripeWebhooks
 from tests.support.simulator_process import eventually
-from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.webhook_workbench import WebhookWorkbench, SignedDelivery
 
 
 def test_paypals_webhooks_in_every_order_twice_have_one_result(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     """PayPal's webhooks of two captures and two refunds whose answers were lost."""
     payment_id = bench.work.paid("paypal", capture="manual")
@@ -27,14 +27,16 @@ def test_paypals_webhooks_in_every_order_twice_have_one_result(
     _two_unheard(bench, payment_id)
     # Webhooks of the order add nothing to those of captures and refunds; without them
     # there are 120 sequences.
-    deliveries = [one for one in bench.all_told("paypal", 6) if "ORDER" not in one.type]
+    deliveries = [
+        one for one in bench.all_deliveries("paypal", 6) if "ORDER" not in one.type
+    ]
     assert len(deliveries) == 5
     status, captured, refunded = _one_end(bench, payment_id, deliveries)
     assert (status, captured, refunded) == (Status.PARTIALLY_REFUNDED, 1999, 600)
 
 
 def test_stripes_webhooks_in_every_order_twice_have_one_result(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     """All webhooks of Stripe that are handled."""
     payment_id = bench.work.paid(capture="manual", multicapture=True)
@@ -45,7 +47,9 @@ def test_stripes_webhooks_in_every_order_twice_have_one_result(
     receiver = bench.receivers["stripe"]
     eventually(lambda: receiver.types().count("refund.created") == 2, "both arrive")
     deliveries = [
-        one for one in bench.told("stripe") if one.type in StripeWebhooks.event_types
+        one
+        for one in bench.deliveries("stripe")
+        if one.type in StripeWebhooks.event_types
     ]
     assert len(deliveries) == 5
     status, captured, refunded = _one_end(bench, payment_id, deliveries)
@@ -53,7 +57,7 @@ def test_stripes_webhooks_in_every_order_twice_have_one_result(
 
 
 def test_webhooks_of_unknown_captures_in_every_order_twice_have_one_result(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.paid("paypal", capture="manual")
@@ -62,24 +66,24 @@ def test_webhooks_of_unknown_captures_in_every_order_twice_have_one_result(
         work.lose_answer("paypal", f"/v2/payments/authorizations/{held}/capture")
         assert work.ask(payment_id, "captures", amount=amount).status_code == 202
     _two_unheard(bench, payment_id)
-    deliveries = bench.all_told("paypal", 3)
+    deliveries = bench.all_deliveries("paypal", 3)
     assert _one_end(bench, payment_id, deliveries) == (Status.CAPTURED, 1999, 0)
 
 
-def _captured_in_two(bench: HearingBench, payment_id: str) -> None:
+def _captured_in_two(bench: WebhookWorkbench, payment_id: str) -> None:
     for amount, final in ((1200, False), (799, True)):
         asked = bench.work.ask(payment_id, "captures", amount=amount, final=final)
         assert asked.status_code == 202, asked.text
         bench.work.work(payment_id)
 
 
-def _captures(bench: HearingBench, payment_id: str) -> list[Operation]:
+def _captures(bench: WebhookWorkbench, payment_id: str) -> list[Operation]:
     operations = bench.work.stored(payment_id).operations
     return [one for one in operations if one.kind is Kind.CAPTURE]
 
 
 def _refund_unheard(
-    bench: HearingBench, of: Operation, payment_id: str, path: str
+    bench: WebhookWorkbench, of: Operation, payment_id: str, path: str
 ) -> None:
     """Requests a partial refund whose answer will be lost."""
     asked = bench.work.ask(payment_id, "refunds", amount=300, operation=of.id)
@@ -88,7 +92,7 @@ def _refund_unheard(
 
 
 def _one_end(
-    bench: HearingBench, payment_id: str, deliveries: Sequence[Told]
+    bench: WebhookWorkbench, payment_id: str, deliveries: Sequence[SignedDelivery]
 ) -> tuple[Status, int, int]:
     """The result of these webhooks in every order.
 
@@ -108,7 +112,7 @@ def _one_end(
     return status, captured, refunded
 
 
-def _two_unheard(bench: HearingBench, payment_id: str) -> None:
+def _two_unheard(bench: WebhookWorkbench, payment_id: str) -> None:
     """Sends the last two operations; their answers are lost."""
     work = bench.work
     # With full jitter, each is due again only after both were sent.
@@ -126,15 +130,15 @@ def _two_unheard(bench: HearingBench, payment_id: str) -> None:
 
 
 def _end(
-    bench: HearingBench, before: Document, order: tuple[Told, ...]
+    bench: WebhookWorkbench, before: Document, order: tuple[SignedDelivery, ...]
 ) -> tuple[Status, int, int, tuple[tuple[str, str], ...]]:
     """The result of these webhooks, each delivered twice and handled twice."""
     work = bench.work
     work.database.payments.replace_one({"_id": before["_id"]}, before)
     work.database.webhooks.delete_many({})
     for one in order:
-        bench.hear(one)
-        bench.hear(one)
+        bench.deliver(one)
+        bench.deliver(one)
     ids = [one.id for one in order]
     bench.inbox.replay(ids, now=work.now())
     bench.handle(ids)

@@ -20,7 +20,7 @@ from domain.webhooks import WebhookStatus
 from runtime import container
 from tests.support.provider_dashboard import Dashboard
 from tests.support.simulator_process import eventually
-from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.webhook_workbench import WebhookWorkbench, SignedDelivery
 
 REFUNDED = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
 CAPTURED = {
@@ -40,17 +40,17 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def dashboard(bench: HearingBench) -> Dashboard:
+def dashboard(bench: WebhookWorkbench) -> Dashboard:
     """A user of the providers' dashboards."""
     return Dashboard(bench.work)
 
 
 def test_a_refund_made_at_the_provider_counts_as_ours_does(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     work, payment_id = bench.work, bench.work.paid(provider)
     ref = dashboard.refund(payment_id, 500)
-    bench.hear(*_told(bench, provider, REFUNDED, 1))
+    bench.deliver(*_told(bench, provider, REFUNDED, 1))
     shown = work.shown(payment_id)
     assert (shown["amount_refunded"], shown["status"]) == (500, "partially_refunded")
     [made] = [one for one in shown["operations"] if one["source"] == "provider"]
@@ -67,7 +67,7 @@ def test_a_refund_made_at_the_provider_counts_as_ours_does(
 
 
 def test_our_refund_over_the_remaining_amount_is_rejected_and_releases_it(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The refund is queued and not sent, so it cannot have happened."""
     work, payment_id = bench.work, bench.work.paid(provider)
@@ -88,7 +88,7 @@ def test_our_refund_over_the_remaining_amount_is_rejected_and_releases_it(
 
 
 def test_our_refund_with_a_lost_answer_is_not_mistaken_for_an_external_one(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The provider shows two refunds of one amount; only ours carries our id."""
     work, payment_id = bench.work, bench.work.paid(provider)
@@ -96,7 +96,7 @@ def test_our_refund_with_a_lost_answer_is_not_mistaken_for_an_external_one(
     assert work.ask(payment_id, "refunds", amount=600).status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 600)
-    bench.hear(*_told(bench, provider, REFUNDED, 2))
+    bench.deliver(*_told(bench, provider, REFUNDED, 2))
     after = work.work(payment_id)
     assert [one.is_external for one in after.operations] == [False, False, True]
     assert [one.state for one in after.operations] == [State.SUCCEEDED] * 3
@@ -104,7 +104,7 @@ def test_our_refund_with_a_lost_answer_is_not_mistaken_for_an_external_one(
 
 
 def test_our_refund_that_never_arrived_ends_once_its_absence_is_proven(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The whole amount was refunded in the dashboard meanwhile."""
     work, payment_id = bench.work, bench.work.paid(provider)
@@ -113,7 +113,7 @@ def test_our_refund_that_never_arrived_ends_once_its_absence_is_proven(
     assert work.ask(payment_id, "refunds").status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 1999)
-    bench.hear(*_told(bench, provider, REFUNDED, 1))
+    bench.deliver(*_told(bench, provider, REFUNDED, 1))
     between = work.stored(payment_id)
     assert (between.refunded, between.refund_reserved) == (1999, 0)
     for _ in range(12):
@@ -126,21 +126,21 @@ def test_our_refund_that_never_arrived_ends_once_its_absence_is_proven(
 
 
 def test_an_external_refund_that_fails_later_is_reversed(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     method = {"stripe": "pm_card_refundFail", "paypal": "vault_refund_failed"}
     work = bench.work
     payment_id = work.paid(provider, payment_method=method[provider])
     dashboard.refund(payment_id, 1999)
     first = {"stripe": "refund.created", "paypal": "PAYMENT.REFUND.PENDING"}
-    bench.hear(*_told(bench, provider, first, 1))
+    bench.deliver(*_told(bench, provider, first, 1))
     before = work.stored(payment_id)
     assert before.operations[1].is_external
     assert before.operations[1].state in (State.SUCCEEDED, State.PENDING)
     assert work.ask(payment_id, "refunds", amount=1).status_code == 409
     work.at(provider).advance(4 * 86400)
     last = {"stripe": "refund.failed", "paypal": "PAYMENT.REFUND.FAILED"}
-    bench.hear(*_told(bench, provider, last, 1))
+    bench.deliver(*_told(bench, provider, last, 1))
     after = work.stored(payment_id)
     assert (after.refunded, after.refund_reserved) == (0, 0)
     assert after.operations[1].state is State.DECLINED
@@ -148,11 +148,11 @@ def test_an_external_refund_that_fails_later_is_reversed(
 
 
 def test_a_full_capture_made_at_the_provider_ends_the_hold(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
     ref = dashboard.capture(payment_id, 1999, final=True)
-    bench.hear(*_told(bench, provider, CAPTURED, 1))
+    bench.deliver(*_told(bench, provider, CAPTURED, 1))
     shown = work.shown(payment_id)
     assert (shown["status"], shown["amount_captured"]) == ("captured", 1999)
     assert (shown["amount_capturable"], shown["authorization"]["ended"]) == (
@@ -166,7 +166,7 @@ def test_a_full_capture_made_at_the_provider_ends_the_hold(
 
 
 def test_a_part_captured_at_stripe_releases_the_rest(
-    bench: HearingBench, dashboard: Dashboard
+    bench: WebhookWorkbench, dashboard: Dashboard
 ) -> None:
     work, payment_id = bench.work, bench.work.paid(capture="manual")
     assert work.ask(payment_id, "captures").status_code == 202
@@ -181,11 +181,11 @@ def test_a_part_captured_at_stripe_releases_the_rest(
 
 @pytest.mark.parametrize("final", [False, True])
 def test_a_part_captured_at_paypal_leaves_the_rest_unless_it_is_the_last(
-    bench: HearingBench, dashboard: Dashboard, final: bool
+    bench: WebhookWorkbench, dashboard: Dashboard, final: bool
 ) -> None:
     work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
     dashboard.capture(payment_id, 500, final=final)
-    bench.hear(*_told(bench, "paypal", CAPTURED, 1))
+    bench.deliver(*_told(bench, "paypal", CAPTURED, 1))
     after = work.stored(payment_id)
     left = 0 if final else 1499
     assert (after.captured, after.capturable) == (500, left)
@@ -195,7 +195,7 @@ def test_a_part_captured_at_paypal_leaves_the_rest_unless_it_is_the_last(
 
 
 def test_external_captures_at_stripe_are_distinguished_from_ours(
-    bench: HearingBench, dashboard: Dashboard
+    bench: WebhookWorkbench, dashboard: Dashboard
 ) -> None:
     """Stripe lists no captures of a charge; ours write their amounts as metadata."""
     work = bench.work
@@ -205,7 +205,7 @@ def test_external_captures_at_stripe_are_distinguished_from_ours(
     part = "payment_intent.amount_capturable_updated"
     for count, amount in ((3, 300), (4, 200)):
         dashboard.capture(payment_id, amount, final=False)
-        bench.hear(*_told(bench, "stripe", {"stripe": part}, count))
+        bench.deliver(*_told(bench, "stripe", {"stripe": part}, count))
     middle = work.stored(payment_id)
     assert (middle.captured, middle.capturable) == (1000, 999)
     assert work.ask(payment_id, "captures", amount=400, final=True).ok
@@ -215,17 +215,17 @@ def test_external_captures_at_stripe_are_distinguished_from_ours(
     assert (after.captured, after.capturable) == (1400, 0)
     # An external refund is of the charge that all captures share.
     dashboard.refund(payment_id, 600)
-    bench.hear(*_told(bench, "stripe", REFUNDED, 1))
+    bench.deliver(*_told(bench, "stripe", REFUNDED, 1))
     assert work.stored(payment_id).refunded == 600
     assert work.ask(payment_id, "refunds", amount=900).status_code == 409
 
 
 def test_a_void_made_at_the_provider_ends_the_hold(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
     ref = dashboard.void(payment_id)
-    bench.hear(*_told(bench, provider, VOIDED, 1))
+    bench.deliver(*_told(bench, provider, VOIDED, 1))
     after = work.stored(payment_id)
     assert (after.status, after.capturable) == (Status.VOIDED, 0)
     [void] = [one for one in after.operations if one.kind is Kind.VOID]
@@ -235,19 +235,19 @@ def test_a_void_made_at_the_provider_ends_the_hold(
 
 
 def test_a_void_of_the_rest_of_a_partly_captured_hold(
-    bench: HearingBench, dashboard: Dashboard
+    bench: WebhookWorkbench, dashboard: Dashboard
 ) -> None:
     work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
     dashboard.capture(payment_id, 500, final=False)
     dashboard.void(payment_id)
     deliveries = _told(bench, "paypal", VOIDED, 1) + _told(bench, "paypal", CAPTURED, 1)
-    bench.hear(*deliveries)
+    bench.deliver(*deliveries)
     after = work.stored(payment_id)
     assert (after.captured, after.capturable, after.status) == (500, 0, Status.CAPTURED)
 
 
 def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """Two external refunds beside one of ours whose answer was lost."""
     work, payment_id = bench.work, bench.work.paid(provider)
@@ -270,8 +270,8 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
         work.database.payments.replace_one({"_id": payment_id}, before)
         work.database.webhooks.delete_many({})
         for one in order:
-            bench.hear(one)
-            bench.hear(one)
+            bench.deliver(one)
+            bench.deliver(one)
         after = work.stored(payment_id)
         facts = sorted(bench.facts(after))
         assert len(set(facts)) == len(facts), "each fact once"
@@ -282,19 +282,19 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
 
 
 def test_a_webhook_that_comes_again_changes_nothing(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     payment_id = bench.work.paid(provider)
     dashboard.refund(payment_id, 500)
     deliveries = _told(bench, provider, REFUNDED, 1)
-    bench.hear(*deliveries)
+    bench.deliver(*deliveries)
     before = bench.work.stored(payment_id)
     bench.inbox.replay([one.id for one in deliveries], now=bench.work.now())
     bench.handle([one.id for one in deliveries])
     assert bench.work.stored(payment_id) == before
 
 
-def test_a_refund_of_a_foreign_charge_is_unmatched(bench: HearingBench) -> None:
+def test_a_refund_of_a_foreign_charge_is_unmatched(bench: WebhookWorkbench) -> None:
     work = bench.work
     key = work.settings.stripe_secret_key or ""
     form = {
@@ -308,12 +308,12 @@ def test_a_refund_of_a_foreign_charge_is_unmatched(bench: HearingBench) -> None:
     back = {"payment_intent": made.json()["id"]}
     assert work.stripe.stripe("POST", "/v1/refunds", back, merchant=key).ok
     [delivery] = _told(bench, "stripe", REFUNDED, 1)
-    bench.hear(delivery)
-    assert bench.fate(delivery) is WebhookStatus.UNMATCHED
+    bench.deliver(delivery)
+    assert bench.status(delivery) is WebhookStatus.UNMATCHED
 
 
 def test_a_reversal_first_seen_as_a_refund_becomes_a_dispute(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     """PayPal lists a reversal among an order's refunds; its webhook may be late."""
     work, payment_id = bench.work, bench.work.paid("paypal")
@@ -323,7 +323,7 @@ def test_a_reversal_first_seen_as_a_refund_becomes_a_dispute(
     _look_first(bench, payment_id)
     assert work.work(payment_id).refunded == 1999
     reversed_ = {"paypal": "PAYMENT.CAPTURE.REVERSED"}
-    bench.hear(*_told(bench, "paypal", reversed_, 1))
+    bench.deliver(*_told(bench, "paypal", reversed_, 1))
     after = work.work(payment_id)
     assert (after.refunded, after.disputed) == (0, 1999)
     _look_first(bench, payment_id)
@@ -332,7 +332,7 @@ def test_a_reversal_first_seen_as_a_refund_becomes_a_dispute(
 
 
 def test_a_comparison_finds_changes_without_a_webhook(
-    bench: HearingBench, dashboard: Dashboard, provider: str
+    bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The refund does not name our payment; its charge or capture does."""
     work = bench.work
@@ -349,7 +349,7 @@ def test_a_comparison_finds_changes_without_a_webhook(
     assert not {refunded, captured} & {one.payment for one in again}
 
 
-def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
+def _compared(bench: WebhookWorkbench, provider: str) -> ReconciliationReport:
     """A comparison of the last hour with the provider's own account."""
     context = container.reconciliation_context(bench.work.settings, bench.work.database)
     until = context.clock().replace(microsecond=0) + timedelta(seconds=1)
@@ -363,23 +363,25 @@ def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
 
 
 def _told(
-    bench: HearingBench, provider: str, types: dict[str, str], count: int
-) -> list[Told]:
+    bench: WebhookWorkbench, provider: str, types: dict[str, str], count: int
+) -> list[SignedDelivery]:
     """The provider's webhooks of this type, once ``count`` have arrived."""
     wanted = types[provider]
     receiver = bench.receivers[provider]
     eventually(lambda: receiver.types().count(wanted) >= count, f"{count} {wanted}")
-    return [one for one in bench.told(provider) if one.type == wanted]
+    return [one for one in bench.deliveries(provider) if one.type == wanted]
 
 
-def _hear_without_work(bench: HearingBench, deliveries: list[Told]) -> None:
+def _hear_without_work(
+    bench: WebhookWorkbench, deliveries: list[SignedDelivery]
+) -> None:
     """Handles the webhooks without carrying out the payments' steps."""
     for one in deliveries:
-        assert bench.give(one).status_code == 200
-    webhooks.handle([one.id for one in deliveries], bench.hearing)
+        assert bench.post(one).status_code == 200
+    webhooks.handle([one.id for one in deliveries], bench.context)
 
 
-def _look_first(bench: HearingBench, payment_id: str) -> None:
+def _look_first(bench: WebhookWorkbench, payment_id: str) -> None:
     """Makes a lookup the next step, before queued operations."""
     now = bench.work.now()
     set_ = {"operations.0.due_at": now, "operations.0.lookups_since": now}
@@ -396,12 +398,12 @@ def _refunds(payment: Payment) -> str:
     return f"/v2/payments/captures/{payment.refs['capture']}/refund"
 
 
-def _refunds_made(bench: HearingBench, provider: str) -> list[tuple[str, int]]:
+def _refunds_made(bench: WebhookWorkbench, provider: str) -> list[tuple[str, int]]:
     rows = bench.work.at(provider).movements(kind="refund")
     return [(row["kind"], row["amount"]) for row in rows]
 
 
-def _discovered(bench: HearingBench, payment_id: str) -> list[dict[str, Any]]:
+def _discovered(bench: WebhookWorkbench, payment_id: str) -> list[dict[str, Any]]:
     path = f"/v1/payments/{payment_id}/events"
     events = bench.work.shop.get(path).json()["data"]
     return [one["data"] for one in events if one["type"] == "operation.discovered"]

@@ -22,7 +22,7 @@ from providers.stripe import webhooks as stripe_webhooks
 from tests.integration.providers.test_poison import HOSTILE
 from tests.support.dispute_steps import open_dispute
 from tests.support.simulator_process import eventually
-from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.webhook_workbench import WebhookWorkbench, SignedDelivery
 
 #: The event type of a successful charge.
 _PAID: Final = {
@@ -43,14 +43,14 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _paid_unheard(bench: HearingBench, provider: str) -> tuple[str, Told]:
+def _paid_unheard(bench: WebhookWorkbench, provider: str) -> tuple[str, SignedDelivery]:
     """A payment whose answer was lost, and its webhook."""
     payment_id = bench.work.pay(provider)
     bench.work.lose_answer(provider)
     bench.work.step(payment_id)
 
-    def matching() -> list[Told]:
-        deliveries = bench.told(provider, _PAID[provider])
+    def matching() -> list[SignedDelivery]:
+        deliveries = bench.deliveries(provider, _PAID[provider])
         name = payment_id.encode()
         return [
             one
@@ -62,7 +62,9 @@ def _paid_unheard(bench: HearingBench, provider: str) -> tuple[str, Told]:
     return payment_id, matching()[0]
 
 
-def _overwritten(bench: HearingBench, delivery: Told, name: object) -> Told:
+def _overwritten(
+    bench: WebhookWorkbench, delivery: SignedDelivery, name: object
+) -> SignedDelivery:
     """The same event again, with another application's text on the object."""
     stripe = delivery.provider == "stripe"
     object_id = (
@@ -81,20 +83,20 @@ def _overwritten(bench: HearingBench, delivery: Told, name: object) -> Told:
     again = {"event_id": delivery.event["id"]}
     assert work.post("/_webhooks/resend", again).status_code == 202
     eventually(lambda: len(receiver.received) > before, "the event is resent")
-    return Told(delivery.provider, *receiver.received[-1])
+    return SignedDelivery(delivery.provider, *receiver.received[-1])
 
 
 @pytest.mark.parametrize("name", _FOREIGN, ids=range(len(_FOREIGN)))
 def test_an_event_with_a_foreign_text_in_place_of_our_ids_is_unmatched_at_once(
-    bench: HearingBench, provider: str, name: object
+    bench: WebhookWorkbench, provider: str, name: object
 ) -> None:
     _, foreign = _paid_unheard(bench, provider)
     payment_id, ours = _paid_unheard(bench, provider)
     odd = _overwritten(bench, foreign, name)
     for one in (odd, ours):
-        assert bench.give(one).status_code == 200
+        assert bench.post(one).status_code == 200
     bench.handle([odd.id, ours.id])
-    assert (bench.fate(odd), bench.fate(ours)) == (
+    assert (bench.status(odd), bench.status(ours)) == (
         WebhookStatus.UNMATCHED,
         WebhookStatus.HANDLED,
     )
@@ -121,7 +123,7 @@ def _changed(event: Any, path: tuple[str | int, ...], value: Any) -> bytes:
 
 
 def test_an_event_with_any_value_in_any_field_delays_no_other(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     payment_id = bench.work.paid(provider)
     assert bench.work.ask(payment_id, "refunds", amount=500).status_code == 202
@@ -130,7 +132,7 @@ def test_an_event_with_any_value_in_any_field_delays_no_other(
     refund = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
     dispute = {"stripe": "charge.dispute.created", "paypal": "CUSTOMER.DISPUTE.CREATED"}
     known = (_PAID[provider], refund[provider], dispute[provider])
-    events = [one for one in bench.told(provider, *known) if one.type in known]
+    events = [one for one in bench.deliveries(provider, *known) if one.type in known]
     places = [
         (number, path)
         for number, one in enumerate(events)
@@ -166,7 +168,7 @@ def test_an_event_with_any_value_in_any_field_delays_no_other(
                 bson.encode({"refs": dict(read.refs), "payment": read.payment})
         for one in group:
             assert bench.inbox.add(one)
-        ended = webhooks.handle([one.id for one in group], bench.hearing)
+        ended = webhooks.handle([one.id for one in group], bench.context)
         assert {one.id for one in ended} == {one.id for one in group}
 
     holds()

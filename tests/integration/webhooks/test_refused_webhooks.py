@@ -23,8 +23,8 @@ from tests.support.simulator_process import Simulator
 from tests.support.webhook_workbench import (
     SECRET,
     WEBHOOK_ID,
-    HearingBench,
-    Told,
+    WebhookWorkbench,
+    SignedDelivery,
     drops,
     refused,
     served,
@@ -40,18 +40,18 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _told(bench: HearingBench, provider: str) -> Told:
+def _told(bench: WebhookWorkbench, provider: str) -> SignedDelivery:
     """The webhook of a charge whose answer was lost."""
     payment_id = bench.work.pay(provider)
     bench.work.lose_answer(provider)
     bench.work.step(payment_id)
-    deliveries = bench.told(provider, _TYPES[provider])
+    deliveries = bench.deliveries(provider, _TYPES[provider])
     return next(one for one in deliveries if one.type == _TYPES[provider])
 
 
 def _refuses(
-    bench: HearingBench,
-    delivery: Told,
+    bench: WebhookWorkbench,
+    delivery: SignedDelivery,
     status: int,
     why: str,
     give: Callable[[], requests.Response],
@@ -66,10 +66,12 @@ def _refuses(
     assert list(bench.work.database.payments.find()) == payments
 
 
-def test_a_genuine_webhook_is_stored_sealed(bench: HearingBench, provider: str) -> None:
+def test_a_genuine_webhook_is_stored_sealed(
+    bench: WebhookWorkbench, provider: str
+) -> None:
     delivery = _told(bench, provider)
-    assert bench.give(delivery).json() == {"received": True}
-    assert bench.give(delivery).json() == {"received": True}
+    assert bench.post(delivery).json() == {"received": True}
+    assert bench.post(delivery).json() == {"received": True}
     [kept] = bench.work.database.webhooks.find()
     assert kept["_id"] == delivery.id
     assert delivery.body[:40] not in kept["body"]
@@ -77,36 +79,36 @@ def test_a_genuine_webhook_is_stored_sealed(bench: HearingBench, provider: str) 
     assert found.body.encode() == delivery.body
 
 
-def test_an_altered_webhook_is_refused(bench: HearingBench, provider: str) -> None:
+def test_an_altered_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
     delivery = _told(bench, provider)
     altered = replace(delivery, body=delivery.body.replace(b"1999", b"9999"))
     altered = replace(altered, body=altered.body + b" ")
-    _refuses(bench, delivery, 401, "signature", lambda: bench.give(altered))
+    _refuses(bench, delivery, 401, "signature", lambda: bench.post(altered))
 
 
-def test_a_stale_webhook_is_refused(bench: HearingBench, provider: str) -> None:
+def test_a_stale_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
     delivery = _told(bench, provider)
     bench.clock.ahead = timedelta(seconds=302)
-    _refuses(bench, delivery, 400, "stale", lambda: bench.give(delivery))
+    _refuses(bench, delivery, 400, "stale", lambda: bench.post(delivery))
     bench.clock.ahead = timedelta(seconds=-302)
-    _refuses(bench, delivery, 400, "stale", lambda: bench.give(delivery))
+    _refuses(bench, delivery, 400, "stale", lambda: bench.post(delivery))
     bench.clock.ahead = timedelta(seconds=280)
-    assert bench.give(delivery).status_code == 200
+    assert bench.post(delivery).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["", "t=1", "v1=00", "t=x,v1=00", "t=1,t=2,v1=0"])
 def test_a_malformed_stripe_signature_header_is_refused(
-    bench: HearingBench, header: str
+    bench: WebhookWorkbench, header: str
 ) -> None:
     delivery = replace(_told(bench, "stripe"), headers={})
     given = {"Stripe-Signature": header} if header else {}
-    _refuses(bench, delivery, 400, "malformed", lambda: bench.give(delivery, **given))
+    _refuses(bench, delivery, 400, "malformed", lambda: bench.post(delivery, **given))
 
 
-def test_a_forged_stripe_signature_is_refused(bench: HearingBench) -> None:
+def test_a_forged_stripe_signature_is_refused(bench: WebhookWorkbench) -> None:
     delivery = _told(bench, "stripe")
     forged = replace(delivery, headers=_stripe_headers(delivery.body, "whsec_guessed"))
-    _refuses(bench, delivery, 401, "signature", lambda: bench.give(forged))
+    _refuses(bench, delivery, 401, "signature", lambda: bench.post(forged))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_a_forged_stripe_signature_is_refused(bench: HearingBench) -> None:
     ],
 )
 def test_a_signed_event_that_is_not_for_us_is_answered_200_and_dropped(
-    bench: HearingBench, changed: dict[str, Any], why: str
+    bench: WebhookWorkbench, changed: dict[str, Any], why: str
 ) -> None:
     delivery = _told(bench, "stripe")
     body = json.dumps({**delivery.event, **changed}).encode()
@@ -133,7 +135,7 @@ def test_a_signed_event_that_is_not_for_us_is_answered_200_and_dropped(
 
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b"\xff", b"[" * 100_000])
 def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
-    bench: HearingBench, body: bytes
+    bench: WebhookWorkbench, body: bytes
 ) -> None:
     delivery = _told(bench, "stripe")
     odd = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
@@ -141,30 +143,30 @@ def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
 
 
 def test_a_signed_event_of_an_unknown_type_is_kept_and_ignored(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     delivery = _told(bench, "stripe")
     event = {"object": "v2.core.event", "id": "evt_thin", "livemode": False}
     body = json.dumps({**event, "type": "v1.billing.meter.no_meter_found"}).encode()
     thin = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
-    assert bench.give(thin).status_code == 200
-    assert bench.fate(thin) is WebhookStatus.IGNORED
+    assert bench.post(thin).status_code == 200
+    assert bench.status(thin) is WebhookStatus.IGNORED
 
 
 def test_an_object_of_another_api_version_is_kept_as_unreadable(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     delivery = _told(bench, "stripe")
     event = {**delivery.event, "api_version": "2011-01-01", "data": {"object": "pi_1"}}
     body = json.dumps(event).encode()
     old = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
-    assert bench.give(old).status_code == 200
+    assert bench.post(old).status_code == 200
     bench.handle([old.id])
-    assert bench.fate(old) is WebhookStatus.UNREADABLE
+    assert bench.status(old) is WebhookStatus.UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["Id", "Time", "Sig"])
-def test_a_missing_paypal_header_is_refused(bench: HearingBench, name: str) -> None:
+def test_a_missing_paypal_header_is_refused(bench: WebhookWorkbench, name: str) -> None:
     delivery = _told(bench, "paypal")
     left = {
         given: text
@@ -172,10 +174,12 @@ def test_a_missing_paypal_header_is_refused(bench: HearingBench, name: str) -> N
         if given.lower() != f"paypal-transmission-{name}".lower()
     }
     bare = replace(delivery, headers=left)
-    _refuses(bench, delivery, 400, "malformed", lambda: bench.give(bare))
+    _refuses(bench, delivery, 400, "malformed", lambda: bench.post(bare))
 
 
-def test_a_webhook_for_another_paypal_endpoint_is_refused(bench: HearingBench) -> None:
+def test_a_webhook_for_another_paypal_endpoint_is_refused(
+    bench: WebhookWorkbench,
+) -> None:
     delivery = _told(bench, "paypal")
     url = delivery.headers["PAYPAL-CERT-URL"]
     other = bench.receivers["stripe"].url
@@ -183,60 +187,60 @@ def test_a_webhook_for_another_paypal_endpoint_is_refused(bench: HearingBench) -
     assert bench.work.paypal.post("/_webhooks", target).status_code == 201
     bench.receivers["stripe"].received.clear()
     bench.work.step(bench.work.pay("paypal"))
-    [foreign, *_] = bench.all_told("stripe", 1)
+    [foreign, *_] = bench.all_deliveries("stripe", 1)
     assert foreign.headers["PAYPAL-CERT-URL"] == url, "the same key has signed it"
     foreign = replace(foreign, provider="paypal")
-    _refuses(bench, delivery, 401, "signature", lambda: bench.give(foreign))
+    _refuses(bench, delivery, 401, "signature", lambda: bench.post(foreign))
 
 
 @pytest.mark.parametrize(
     "url", ["https://paypal.example", "http://127.0.0.1:9", "https://api.paypal.com"]
 )
 def test_a_certificate_on_another_host_is_refused(
-    bench: HearingBench, url: str
+    bench: WebhookWorkbench, url: str
 ) -> None:
     delivery = _told(bench, "paypal")
     key, _ = Authority.new().vouches()
     headers = signed(key, delivery.body, url=url + PATH, webhook_id=WEBHOOK_ID)
     other = replace(delivery, headers=headers)
-    _refuses(bench, delivery, 400, "certificate_host", lambda: bench.give(other))
+    _refuses(bench, delivery, 400, "certificate_host", lambda: bench.post(other))
 
 
-def test_a_certificate_url_with_a_tab_is_refused(bench: HearingBench) -> None:
+def test_a_certificate_url_with_a_tab_is_refused(bench: WebhookWorkbench) -> None:
     delivery = _told(bench, "paypal")
     address = delivery.headers["PAYPAL-CERT-URL"].replace("CERT-", "CERT-\t")
     other = replace(delivery, headers={**delivery.headers, "PAYPAL-CERT-URL": address})
-    _refuses(bench, delivery, 400, "certificate_address", lambda: bench.give(other))
+    _refuses(bench, delivery, 400, "certificate_address", lambda: bench.post(other))
 
 
 def test_a_certificate_that_cannot_be_fetched_is_refused_for_now(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     delivery = _told(bench, "paypal")
     address = delivery.headers["PAYPAL-CERT-URL"].rpartition("/")[0] + "/CERT-none"
     other = replace(delivery, headers={**delivery.headers, "PAYPAL-CERT-URL": address})
     why = "certificate_unavailable"
-    _refuses(bench, delivery, 503, why, lambda: bench.give(other))
+    _refuses(bench, delivery, 503, why, lambda: bench.post(other))
 
 
 def test_a_signed_webhook_is_taken_during_a_flood_of_forged_ones(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     """Each forged webhook names another certificate; few are fetched."""
     delivery = _told(bench, "paypal")
-    assert bench.give(delivery).status_code == 200, "its certificate is known"
+    assert bench.post(delivery).status_code == 200, "its certificate is known"
     before = _fetches(bench.work.paypal)
     address = delivery.headers["PAYPAL-CERT-URL"]
     for number in range(4 * FETCHES_A_MINUTE):
         forged = {**delivery.headers, "PAYPAL-CERT-URL": f"{address}{number}"}
-        assert bench.give(replace(delivery, headers=forged)).status_code == 503
+        assert bench.post(replace(delivery, headers=forged)).status_code == 503
         if number % 10 == 0:
-            assert bench.give(delivery).status_code == 200
+            assert bench.post(delivery).status_code == 200
     assert 0 < _fetches(bench.work.paypal) - before <= FETCHES_A_MINUTE
 
 
 def test_a_first_webhook_is_taken_during_a_flood_of_another_sender(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     """No certificate is known yet, and the forged webhooks come first."""
     delivery = _told(bench, "paypal")
@@ -247,10 +251,10 @@ def test_a_first_webhook_is_taken_during_a_flood_of_another_sender(
         for number in range(2 * FETCHES_A_MINUTE):
             forged = {**delivery.headers, "PAYPAL-CERT-URL": f"{address}{number}"}
             spoof = {"X-Forwarded-For": f"9.9.9.{number}, 203.0.113.7"}
-            answer = flooded.give(replace(delivery, headers=forged), **spoof)
+            answer = flooded.post(replace(delivery, headers=forged), **spoof)
             assert answer.status_code == 503, answer.text
         theirs = {"X-Forwarded-For": "173.0.84.10"}
-        assert flooded.give(delivery, **theirs).status_code == 200
+        assert flooded.post(delivery, **theirs).status_code == 200
 
 
 def _fetches(simulated: Simulator) -> float:
@@ -265,19 +269,19 @@ def _fetches(simulated: Simulator) -> float:
     )
 
 
-def test_an_expired_certificate_is_refused(bench: HearingBench) -> None:
+def test_an_expired_certificate_is_refused(bench: WebhookWorkbench) -> None:
     authority = Authority.new()
     key, chain = authority.vouches(until=timedelta(days=-1))
     _refuses_certificate(bench, key, chain, trusted=authority)
 
 
-def test_a_certificate_of_another_authority_is_refused(bench: HearingBench) -> None:
+def test_a_certificate_of_another_authority_is_refused(bench: WebhookWorkbench) -> None:
     key, chain = Authority.new().vouches()
     _refuses_certificate(bench, key, chain, trusted=Authority.new())
 
 
 def _refuses_certificate(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
     key: rsa.RSAPrivateKey,
     chain: bytes,
     *,
@@ -293,14 +297,14 @@ def _refuses_certificate(
         with served(changed, bench.clock) as base:
             other = replace(bench, base=base)
             given = replace(delivery, headers=headers)
-            _refuses(bench, delivery, 401, "certificate", lambda: other.give(given))
+            _refuses(bench, delivery, 401, "certificate", lambda: other.post(given))
 
 
-def test_a_too_large_webhook_is_refused(bench: HearingBench, provider: str) -> None:
+def test_a_too_large_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
     delivery = _told(bench, provider)
     for more in (1, 100_000):
         large = replace(delivery, body=b"x" * (1024 * 1024 + more))
-        _refuses(bench, delivery, 400, "too_large", lambda: bench.give(large))
+        _refuses(bench, delivery, 400, "too_large", lambda: bench.post(large))
 
 
 def _stripe_headers(body: bytes, secret: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from application import webhooks
 from domain.payments.states import State, Status
 from domain.webhooks import WebhookStatus
 from tests.support.killed_webhook_worker import BOUNDARIES
-from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.webhook_workbench import WebhookWorkbench, SignedDelivery
 from tests.support.workbench import CHARGES
 
 #: Seconds by which a provider's answer is delayed; its webhooks are not.
@@ -32,7 +32,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_webhook_before_the_answer_waits_for_it(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.pay(provider)
@@ -40,13 +40,13 @@ def test_a_webhook_before_the_answer_waits_for_it(
     work.at(provider).arm(do="delay", when="after", seconds=_LATE, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
-    deliveries = bench.told(provider, _PAID[provider])
+    deliveries = bench.deliveries(provider, _PAID[provider])
     before = work.stored(payment_id)
     assert before.first_operation.state is State.RUNNING
     for one in deliveries:
-        assert bench.give(one).status_code == 200
+        assert bench.post(one).status_code == 200
     names = [one.id for one in deliveries]
-    handled = webhooks.handle(names, bench.hearing)
+    handled = webhooks.handle(names, bench.context)
     assert {one.status for one in handled} == {WebhookStatus.WAITING}
     assert work.stored(payment_id).version == before.version, "it is not disturbed"
     calling.join()
@@ -65,14 +65,14 @@ def test_a_webhook_before_the_answer_waits_for_it(
 
 
 def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
-    bench: HearingBench, provider: str
+    bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.pay(provider)
     work.lose_answer(provider)
     assert work.step(payment_id).first_operation.state is State.UNKNOWN
     posts = work.calls(provider, "POST")
-    bench.hear(*bench.told(provider, _PAID[provider]))
+    bench.deliver(*bench.deliveries(provider, _PAID[provider]))
     after = work.stored(payment_id)
     assert after.status is Status.CAPTURED
     assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
@@ -80,7 +80,7 @@ def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
 
 
 def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.pay("paypal")
@@ -90,7 +90,7 @@ def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
     lost = work.work(payment_id)
     assert lost.first_operation.state is State.REVIEW
     assert lost.first_operation.error == "nothing_to_look_up"
-    bench.hear(*bench.told("paypal", "PAYMENT.CAPTURE.COMPLETED"))
+    bench.deliver(*bench.deliveries("paypal", "PAYMENT.CAPTURE.COMPLETED"))
     after = work.stored(payment_id)
     assert (after.status, after.captured) == (Status.CAPTURED, 1999)
     assert set(after.refs) == {"order", "capture"}
@@ -98,7 +98,7 @@ def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
 
 
 def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.pay()
@@ -121,17 +121,19 @@ def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
     merchant = work.settings.stripe_secret_key
     work.stripe.stripe("POST", CHARGES["stripe"], form, merchant=merchant)
     posts = work.calls("stripe", "POST")
-    bench.hear(*bench.told("stripe", "payment_intent.succeeded"))
+    bench.deliver(*bench.deliveries("stripe", "payment_intent.succeeded"))
     assert work.work(payment_id).status is Status.CAPTURED
     assert work.calls("stripe", "POST") == posts, "another key was never sent"
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_paypal_approved_and_the_browser_never_comes_back(bench: HearingBench) -> None:
+def test_paypal_approved_and_the_browser_never_comes_back(
+    bench: WebhookWorkbench,
+) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    deliveries = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    bench.hear(*deliveries)
+    deliveries = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
+    bench.deliver(*deliveries)
     assert work.stored(payment_id).status is Status.CAPTURED, "at once, by webhook"
     assert work.moved(payment_id) == [("charge", 1999)]
     bench.inbox.replay([one.id for one in deliveries], now=work.now())
@@ -140,37 +142,37 @@ def test_paypal_approved_and_the_browser_never_comes_back(bench: HearingBench) -
 
 
 def test_a_repeated_approval_before_the_capture_changes_nothing(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(delivery).status_code == 200
-    webhooks.handle([delivery.id], bench.hearing)
+    [delivery] = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.post(delivery).status_code == 200
+    webhooks.handle([delivery.id], bench.context)
     queued = work.step(payment_id)
     assert (queued.first_operation.state, queued.first_operation.approved) == (
         State.QUEUED,
         True,
     )
     bench.inbox.replay([delivery.id], now=work.now())
-    webhooks.handle([delivery.id], bench.hearing)
+    webhooks.handle([delivery.id], bench.context)
     assert work.stored(payment_id) == queued
     assert work.work(payment_id).status is Status.CAPTURED
 
 
 def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
     payment_id = work.paid(payment_method="pm_card_refundFail")
     assert work.ask(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).status is Status.REFUNDED
-    bench.hear(*bench.told("stripe", "refund.created"))
+    bench.deliver(*bench.deliveries("stripe", "refund.created"))
     assert work.stored(payment_id).status is Status.REFUNDED
     work.pass_time(timedelta(days=2))
     requests.get(f"{work.stripe.url}/v1/events", timeout=10)  # its clock ticks by calls
-    deliveries = bench.told("stripe", "refund.failed", "charge.refund.updated")
-    bench.hear(*deliveries)
+    deliveries = bench.deliveries("stripe", "refund.failed", "charge.refund.updated")
+    bench.deliver(*deliveries)
     after = work.stored(payment_id)
     assert (after.status, after.refunded) == (Status.CAPTURED, 0)
     assert work.told(payment_id).count("operation.corrected") == 1
@@ -179,19 +181,19 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
 
 @pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
 def test_a_crash_while_handling_a_webhook_loses_nothing(
-    bench: HearingBench, boundary: int
+    bench: WebhookWorkbench, boundary: int
 ) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(delivery).status_code == 200
+    [delivery] = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.post(delivery).status_code == 200
     assert _handler_that_dies(bench, delivery, boundary) == -signal.SIGKILL
     work.pass_time(timedelta(seconds=5))
-    assert bench.give(delivery).status_code == 200, "it is sent again"
+    assert bench.post(delivery).status_code == 200, "it is sent again"
     due = bench.inbox.find_due_ids(9)
     assert due == ([delivery.id] if boundary < len(BOUNDARIES) - 1 else [])
     bench.handle(due)
-    assert bench.fate(delivery) is WebhookStatus.HANDLED
+    assert bench.status(delivery) is WebhookStatus.HANDLED
     after = work.work(payment_id)
     assert after.status is Status.CAPTURED
     facts = bench.facts(after)
@@ -199,34 +201,38 @@ def test_a_crash_while_handling_a_webhook_loses_nothing(
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_handler_that_meets_no_boundary_lives(bench: HearingBench) -> None:
+def test_a_handler_that_meets_no_boundary_lives(bench: WebhookWorkbench) -> None:
     _waits_for_approval(bench)
-    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(delivery).status_code == 200
+    [delivery] = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.post(delivery).status_code == 200
     assert _handler_that_dies(bench, delivery, len(BOUNDARIES)) == 0
-    assert bench.fate(delivery) is WebhookStatus.HANDLED
+    assert bench.status(delivery) is WebhookStatus.HANDLED
 
 
 def test_a_webhook_of_a_foreign_payment_is_stored_as_unmatched(
-    bench: HearingBench,
+    bench: WebhookWorkbench,
 ) -> None:
     form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
     form |= {"confirm": "true", "off_session": "true"}
     merchant = "sk_test_another"
     bench.work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=merchant)
-    deliveries = bench.told("stripe", "payment_intent.succeeded", "charge.succeeded")
-    bench.hear(*deliveries)
-    fates = {one.type: bench.fate(one) for one in deliveries}
+    deliveries = bench.deliveries(
+        "stripe", "payment_intent.succeeded", "charge.succeeded"
+    )
+    bench.deliver(*deliveries)
+    fates = {one.type: bench.status(one) for one in deliveries}
     assert fates["payment_intent.succeeded"] is WebhookStatus.UNMATCHED
     assert fates["charge.succeeded"] is WebhookStatus.IGNORED
     names = [one.id for one in deliveries]
     assert bench.inbox.replay(names, now=bench.work.now()) == len(names)
     bench.handle(names)
-    assert {one.type: bench.fate(one) for one in deliveries} == fates
+    assert {one.type: bench.status(one) for one in deliveries} == fates
     assert bench.inbox.find_due_ids(9) == []
 
 
-def _handler_that_dies(bench: HearingBench, delivery: Told, boundary: int) -> int:
+def _handler_that_dies(
+    bench: WebhookWorkbench, delivery: SignedDelivery, boundary: int
+) -> int:
     module = "tests.support.killed_webhook_worker"
     return subprocess.run(
         [sys.executable, "-m", module, delivery.id, str(boundary)],
@@ -236,7 +242,7 @@ def _handler_that_dies(bench: HearingBench, delivery: Told, boundary: int) -> in
     ).returncode
 
 
-def _waits_for_approval(bench: HearingBench) -> str:
+def _waits_for_approval(bench: WebhookWorkbench) -> str:
     """A payment whose payer approved it and closed the browser."""
     work = bench.work
     back = "https://shop.example/back"

@@ -17,7 +17,7 @@ from domain.payments.operation import Send
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, SHOP, sending
-from tests.support.fakes import Act, MemoryQueue, ScriptedProvider, Ungated
+from tests.support.fakes import Act, MemoryQueue, ScriptedProvider, AdmitAll
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays, MemoryView
 
@@ -45,7 +45,7 @@ class World:
     now: datetime = NOW
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
-    gates: Ungated = field(default_factory=Ungated)
+    gates: AdmitAll = field(default_factory=AdmitAll)
     waited: list[float] = field(default_factory=list)
     store: MemoryStore = field(init=False)
     tools: AttemptContext = field(init=False)

@@ -70,7 +70,7 @@ def test_of_two_refunds_that_want_too_much_together_one_is_accepted(
     _refund(world, paid, 1200, key="a")
     with pytest.raises(Conflict) as refused:
         _refund(world, paid, 1200, key="b")
-    assert refused.value.why == "amount_exceeds_captured"
+    assert refused.value.reason == "amount_exceeds_captured"
     assert "7.99 USD" in str(refused.value)
 
 

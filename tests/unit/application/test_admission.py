@@ -11,7 +11,7 @@ from application.admission import CACHE_SECONDS, PAUSED_RETRY_DELAY
 from domain.circuit_breaker import (
     MIN_FAILURES,
     FIRST_PROBE_DELAY,
-    MISCONFIGURED_PROBE_DELAY,
+    MAX_MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     WINDOW_SECONDS,
     TripReason,
@@ -36,7 +36,7 @@ def account() -> Account:
 
 
 def test_a_closed_gate_lets_everything_through(account: Account) -> None:
-    admission = account.gates().admit(STRIPE, 32)
+    admission = account.admission().admit(STRIPE, 32)
     assert admission.granted == 32
     assert admission.after == 0 and not account.counts.waits
 
@@ -45,11 +45,11 @@ def test_a_closed_gate_lets_everything_through(account: Account) -> None:
 def test_failures_in_a_row_open_the_breaker_for_every_process(
     account: Account, failure: ProviderError
 ) -> None:
-    one, other = account.gates(), account.gates()
+    one, other = account.admission(), account.admission()
     assert tried(one, *[failure] * (MIN_FAILURES - 1)) == MIN_FAILURES - 1
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     tried(one, failure)
-    assert account.gate.trip_reason is TripReason.FAILING
+    assert account.breaker.trip_reason is TripReason.FAILING
     assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     admission = one.admit(STRIPE, 5)
     assert admission.granted == 0 and admission.again_in == FIRST_PROBE_DELAY
@@ -58,36 +58,36 @@ def test_failures_in_a_row_open_the_breaker_for_every_process(
 
 
 def test_declines_never_open_a_breaker(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     for _ in range(10):
         tried(control, *[DECLINE] * 32)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_failures_below_half_of_the_calls_open_no_breaker(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     for _ in range(MIN_FAILURES):
         tried(control, NotSent(), DECLINE, DECLINE)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_old_failures_open_no_breaker(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY[:-1])
     account.pass_time(timedelta(seconds=WINDOW_SECONDS))
     tried(control, NotSent())
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_successful_probe_closes_the_breaker(account: Account) -> None:
-    one, other = account.gates(), account.gates()
+    one, other = account.admission(), account.admission()
     tried(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert one.admit(STRIPE, 32).granted == 1
     assert other.admit(STRIPE, 32).granted == 0
     assert account.counts.probes[STRIPE] == 1
     one.record(STRIPE, [DECLINE])
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     assert one.admit(STRIPE, 32).granted == 32
     account.pass_time(timedelta(seconds=CACHE_SECONDS))
     assert other.admit(STRIPE, 32).granted == 32
@@ -96,45 +96,45 @@ def test_successful_probe_closes_the_breaker(account: Account) -> None:
 def test_failures_before_the_opening_do_not_open_the_breaker_again(
     account: Account,
 ) -> None:
-    one, other = account.gates(), account.gates()
+    one, other = account.admission(), account.admission()
     tried(other, *AWAY[:-1])
     tried(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert other.admit(STRIPE, 1).granted == 1
     other.record(STRIPE, [DECLINE])
     tried(other, NotSent())
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_failed_probe_keeps_the_breaker_open_for_longer(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert tried(control, NotSent()) == 1
-    assert account.gate.is_open and account.gate.failed_probes == 1
+    assert account.breaker.is_open and account.breaker.failed_probes == 1
     assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     assert control.admit(STRIPE, 5).again_in == 2 * FIRST_PROBE_DELAY
 
 
 def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
     """Their outcomes come from other threads, while a probe is out."""
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert control.admit(STRIPE, 1).granted == 1
     with ThreadPoolExecutor(1) as stragglers:
         stragglers.submit(control.record, STRIPE, [DECLINE]).result()
         stragglers.submit(control.record, STRIPE, AWAY).result()
-    assert account.gate.is_open and account.gate.failed_probes == 0
+    assert account.breaker.is_open and account.breaker.failed_probes == 0
     control.record(STRIPE, [DECLINE])
     tried(control, NotSent())
-    assert not account.gate.is_open, "it forgot what failed while it was open"
+    assert not account.breaker.is_open, "it forgot what failed while it was open"
 
 
 def test_probe_without_an_outcome_is_followed_by_another(
     account: Account,
 ) -> None:
-    dead, other = account.gates(), account.gates()
+    dead, other = account.admission(), account.admission()
     tried(dead, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert dead.admit(STRIPE, 1).granted == 1
@@ -147,48 +147,48 @@ def test_probe_without_an_outcome_is_followed_by_another(
 def test_probe_given_back_by_a_stopping_worker_changes_nothing(
     account: Account,
 ) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     tried(control, NotSent("worker_stopping"))
-    assert account.gate.is_open and account.gate.failed_probes == 0
+    assert account.breaker.is_open and account.breaker.failed_probes == 0
 
 
 def test_refused_credentials_open_the_breaker_until_a_probe_succeeds(
     account: Account,
 ) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, DECLINE, Misconfigured("token_refused"), DECLINE)
-    assert account.gate.trip_reason is TripReason.MISCONFIGURED
-    assert "token_refused" in account.gate.reason
+    assert account.breaker.trip_reason is TripReason.MISCONFIGURED
+    assert "token_refused" in account.breaker.reason
     assert control.admit(STRIPE, 5).again_in == FIRST_PROBE_DELAY
-    account.pass_time(MISCONFIGURED_PROBE_DELAY)
+    account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     tried(control, Misconfigured("token_refused"))
     assert control.admit(STRIPE, 5).granted == 0
-    account.pass_time(MISCONFIGURED_PROBE_DELAY)
+    account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     tried(control, DECLINE)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     assert account.counts.opens == {(STRIPE, TripReason.MISCONFIGURED): 1}
 
 
 def test_request_without_permission_opens_no_breaker(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *[NotPermitted("permission_denied")] * 20)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     tried(control, NotPermitted("permission_denied"), Misconfigured("token_refused"))
-    assert "token_refused" in account.gate.reason
+    assert "token_refused" in account.breaker.reason
 
 
 def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     tried(control, Misconfigured("invalid_api_key"))
-    assert account.gate.trip_reason is TripReason.MISCONFIGURED
+    assert account.breaker.trip_reason is TripReason.MISCONFIGURED
 
 
 def test_breaker_opened_by_an_operator_allows_no_probe(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
@@ -201,7 +201,7 @@ def test_breaker_opened_by_an_operator_allows_no_probe(account: Account) -> None
 
 
 def test_breakers_are_read_once_a_second_by_all_threads(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: control.admit(STRIPE, 1), range(100)))
     assert account.breakers.reads == 1
@@ -214,7 +214,7 @@ def test_first_admission_waits_for_the_read_of_the_breakers(account: Account) ->
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
-    control = account.gates()
+    control = account.admission()
     account.breakers.answers.clear()
     with ThreadPoolExecutor(4) as threads:
         asking = [threads.submit(control.admit, STRIPE, 8) for _ in range(4)]
@@ -229,7 +229,7 @@ def test_first_admission_waits_for_the_read_of_the_breakers(account: Account) ->
 def test_last_known_breakers_hold_without_a_database(
     account: Account, is_open: bool
 ) -> None:
-    control = account.gates()
+    control = account.admission()
     if is_open:
         tried(control, *AWAY)
     else:
@@ -240,32 +240,32 @@ def test_last_known_breakers_hold_without_a_database(
     control.record(STRIPE, AWAY)  # which cannot be kept now
     account.breakers.away = False
     control.record(STRIPE, [NotSent()])
-    assert account.gate.is_open
+    assert account.breaker.is_open
 
 
 def test_postponed_groups_come_back_at_different_times(account: Account) -> None:
-    tried(account.gates(), *AWAY)
+    tried(account.admission(), *AWAY)
     waits = {
-        account.gates(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
+        account.admission(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
         for one in (0.0, 0.5, 1.0)
     }
     assert waits == {FIRST_PROBE_DELAY, 1.5 * FIRST_PROBE_DELAY, 2 * FIRST_PROBE_DELAY}
 
 
 def test_rate_limited_probe_closes_the_breaker(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     tried(control, NotExecuted("rate_limited"))
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     assert control.admit(STRIPE, 1).granted == 0
 
 
 def test_probe_with_any_verdict_closes_the_breaker(account: Account) -> None:
     for verdict in Verdict:
-        control = account.gates()
+        control = account.admission()
         tried(control, *AWAY)
         account.pass_time(FIRST_PROBE_DELAY)
         tried(control, Answer(verdict))
-        assert not account.gate.is_open
+        assert not account.breaker.is_open
         account.pass_time(timedelta(seconds=WINDOW_SECONDS))

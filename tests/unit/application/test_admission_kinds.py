@@ -13,7 +13,7 @@ from domain.circuit_breaker import (
     ACCOUNT_REPROBE_DELAY,
     FIRST_PROBE_DELAY,
     KIND_REPROBE_DELAY,
-    MISCONFIGURED_PROBE_DELAY,
+    MAX_MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     Call,
     CallKind,
@@ -81,7 +81,7 @@ def test_a_refusal_of_one_kind_stops_that_kind_alone(
     assert find_breaker(account).reason == (
         "the provider refuses refunds to us (not_authorized)"
     )
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     assert account.counts.opens == {(REFUNDS, TripReason.MISCONFIGURED): 1}
     other = refund("op_2")
     admission = ask(control, refund(), CHARGE, other)
@@ -105,7 +105,7 @@ def test_many_refused_calls_of_one_kind_never_stop_the_others(
 ) -> None:
     for number in range(50):
         control.record(STRIPE, [(refund(f"op_{number}"), REFUSED)])
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
     assert ask(control, CHARGE).granted == [CHARGE]
 
 
@@ -128,7 +128,7 @@ def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
     account.pass_time(FIRST_PROBE_DELAY)
     try_call(control, refund("op_2"), DECLINE)
     for _ in range(5):
-        account.pass_time(MISCONFIGURED_PROBE_DELAY)
+        account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
         assert try_call(control, refund(), REFUSED)
         assert not find_breaker(account).is_open
     try_call(control, refund("op_3"), REFUSED)
@@ -156,7 +156,7 @@ def test_each_probe_of_a_refused_kind_is_another_operation(
     names = [f"op_{number}" for number in range(6)]
     probes = []
     for _ in names[1:]:
-        account.pass_time(MISCONFIGURED_PROBE_DELAY)
+        account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
         [probe] = ask(control, *map(refund, names)).granted
         control.record(STRIPE, [(probe, REFUSED)])
         probes.append(probe.operation)
@@ -176,7 +176,7 @@ def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
 def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.gates(), *AWAY)
+    tried(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     page = OutcomeUnknown("malformed_answer")
     assert try_call(control, CHARGE, page)
@@ -185,13 +185,13 @@ def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
     other = Call(CallKind.CHARGES, "op_other")
     assert list(ask(control, CHARGE, other).granted) == [other]
     control.record(STRIPE, [(other, DECLINE)])
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.gates(), *AWAY)
+    tried(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     failed = [Call(CallKind.CHARGES, f"op_{n}", has_failed=True) for n in range(3)]
     fresh = Call(CallKind.CHARGES, "op_fresh")
@@ -204,19 +204,19 @@ def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
 def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.gates(), *AWAY)
+    tried(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     try_call(control, CHARGE, NotSent())
     account.pass_time(2 * FIRST_PROBE_DELAY + ACCOUNT_REPROBE_DELAY)
     assert try_call(control, CHARGE, DECLINE)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_refused_credentials_stop_every_kind(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), BAD_KEY)
-    assert account.gate.trip_reason is TripReason.MISCONFIGURED
+    assert account.breaker.trip_reason is TripReason.MISCONFIGURED
     calls = [Call(kind, f"op_{kind}") for kind in CallKind]
     assert list(ask(control, *calls).blocked) == calls
 
@@ -237,7 +237,7 @@ def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
     try_call(control, CHARGE, BAD_KEY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(control, refund(), REFUSED)
-    assert not account.gate.is_open and find_breaker(account).is_open
+    assert not account.breaker.is_open and find_breaker(account).is_open
 
 
 def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
@@ -246,7 +246,7 @@ def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
     try_call(control, refund(), REFUSED)
     account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(control, refund("op_2"), BAD_KEY)
-    assert account.gate.is_open and find_breaker(account).is_open
+    assert account.breaker.is_open and find_breaker(account).is_open
     assert find_breaker(account).failed_probes == 0
 
 
@@ -269,7 +269,7 @@ def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
     try_call(control, CHARGE, BAD_KEY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(control, refund("op_2"), DECLINE)
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_a_probe_that_was_never_heard_of_is_forgotten(

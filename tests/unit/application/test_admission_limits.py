@@ -15,18 +15,18 @@ from tests.support.account_admission import STRIPE, Account
 
 def test_calls_over_the_rate_limit_wait_a_little_or_are_postponed() -> None:
     account = Account(rate=20)
-    control = account.gates()
+    control = account.admission()
     admission = control.admit(STRIPE, 32)
     assert admission.granted == 15
     assert admission.after == pytest.approx(2 * MAX_TOKEN_WAIT)
     assert admission.again_in >= MIN_RETRY_DELAY
     assert account.counts.waits == {STRIPE: 17}
-    assert not account.gate.is_open
+    assert not account.breaker.is_open
 
 
 def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
     account = Account(rate=20)
-    control = account.gates()
+    control = account.admission()
     asked = [
         *(control.admit(STRIPE, 32, urgent=False) for _ in range(2)),
         control.admit(STRIPE, 32),
@@ -51,11 +51,11 @@ def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
     outcomes: Sequence[ProviderError], seconds: float
 ) -> None:
     account = Account()
-    control = account.gates()
+    control = account.admission()
     for _ in range(MIN_FAILURES):
         control.record(STRIPE, outcomes)
-    assert not account.gate.is_open
-    admission = account.gates().admit(STRIPE, 5)
+    assert not account.breaker.is_open
+    admission = account.admission().admit(STRIPE, 5)
     assert admission.granted == 0
     assert admission.again_in == timedelta(seconds=seconds)
     account.pass_time(timedelta(seconds=seconds))

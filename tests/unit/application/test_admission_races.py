@@ -16,7 +16,7 @@ def account() -> Account:
 
 
 def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -> None:
-    one, other = account.gates(), account.gates()
+    one, other = account.admission(), account.admission()
     tried(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert one.admit(STRIPE, 0).granted == 0  # it has seen that one is due
@@ -26,7 +26,7 @@ def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -
 
 
 def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     control.admit(STRIPE, 0)
@@ -37,7 +37,7 @@ def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
 def test_successful_probe_does_not_close_a_breaker_opened_by_an_operator(
     account: Account,
 ) -> None:
-    control = account.gates()
+    control = account.admission()
     tried(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert control.admit(STRIPE, 1).granted == 1
@@ -45,18 +45,18 @@ def test_successful_probe_does_not_close_a_breaker_opened_by_an_operator(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
     control.record(STRIPE, [DECLINE])
-    assert account.gate.trip_reason is TripReason.OPERATOR
+    assert account.breaker.trip_reason is TripReason.OPERATOR
 
 
 def test_process_that_meets_a_changed_breaker_reads_it_at_once(
     account: Account,
 ) -> None:
-    control = account.gates()
+    control = account.admission()
     assert control.admit(STRIPE, MIN_FAILURES).granted == MIN_FAILURES
     account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
     )
     control.record(STRIPE, AWAY)
-    assert account.gate.trip_reason is TripReason.OPERATOR
+    assert account.breaker.trip_reason is TripReason.OPERATOR
     assert control.admit(STRIPE, 1).granted == 0
     assert account.counts.opens[STRIPE, TripReason.FAILING] == 0

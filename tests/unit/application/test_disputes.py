@@ -158,7 +158,7 @@ def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
     bench.now += timedelta(minutes=1)
     assert bench.inbox.find_due_ids(9) == [name]
     handle([name], bench.hearing)
-    assert bench.fate() is WebhookStatus.HANDLED
+    assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_it_waits_for_nobody_who_works_on_the_payment(bench: Bench) -> None:
@@ -191,7 +191,7 @@ def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
     foreign = replace(bench.disputes.shown["dp_1"], payment=None)
     bench.disputes.shown["dp_1"] = foreign
     handle([bench.webhook()], bench.hearing)
-    assert bench.fate() is WebhookStatus.UNMATCHED
+    assert bench.status() is WebhookStatus.UNMATCHED
     assert bench.stored() == bench.payment
 
 
@@ -202,7 +202,7 @@ def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     bench.show(DisputeState.LOST)
     bench.now += timedelta(seconds=5)
     handle([waits.id], bench.hearing)
-    assert bench.fate() is WebhookStatus.HANDLED
+    assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_another_providers_payment_is_not_touched(bench: Bench) -> None:

@@ -71,11 +71,11 @@ def test_unreadable_dispute_is_retried_for_days_and_then_reported(bench: Bench) 
         bench.now = tried.due_at
     assert waits == sorted(waits)
     assert bench.now - NOW > timedelta(days=3)
-    assert bench.fate() is WebhookStatus.UNREADABLE
+    assert bench.status() is WebhookStatus.UNREADABLE
     bench.disputes.raises = None
     bench.inbox.replay([name], now=bench.now)
     handle([name], bench.hearing)
-    assert bench.fate() is WebhookStatus.HANDLED
+    assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_open_breaker_stops_the_read_of_a_dispute(bench: Bench) -> None:
@@ -89,7 +89,7 @@ def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
     bench.gates.after = {OWN.id: 0.25}
     handle([bench.webhook()], bench.hearing)
     assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
-    assert bench.fate() is WebhookStatus.HANDLED
+    assert bench.status() is WebhookStatus.HANDLED
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from domain.payments.submission import ProviderName
 from domain.webhooks import WebhookStatus, ObjectUpdate, Webhook
 from tests.suites.samples import NOW, captured, payment, sending
 from tests.support.fake_statement import MemoryStatement
-from tests.support.fakes import MemoryQueue, Ungated
-from tests.support.memory_disputes import MemoryDisputes, dispute_desk
+from tests.support.fakes import MemoryQueue, AdmitAll
+from tests.support.memory_disputes import MemoryDisputes, dispute_context
 from tests.support.memory_inbox import MemoryInbox
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryView
@@ -43,17 +43,21 @@ class _Desk:
         self.now = NOW
         self.store = MemoryStore(self.clock)
         self.inbox = MemoryInbox(self.clock)
-        self.rung, self.looks = MemoryQueue(), MemoryQueue()
-        self.statement, self.gates = MemoryStatement(), Ungated()
+        self.wakeups, self.lookups = MemoryQueue(), MemoryQueue()
+        self.statement, self.gates = MemoryStatement(), AdmitAll()
         view = MemoryView(self.store)
         self.hearing = WebhookContext(
             inbox=self.inbox,
             view=view,
             store=self.store,
-            queue=self.looks,
+            queue=self.lookups,
             parsers={ProviderName.STRIPE: _read},
-            dispute_context=dispute_desk(
-                self.store, MemoryDisputes(), self.clock, view=view, gates=self.gates
+            dispute_context=dispute_context(
+                self.store,
+                MemoryDisputes(),
+                self.clock,
+                view=view,
+                admission=self.gates,
             ),
             statements=lambda account: self.statement,
             clock=self.clock,
@@ -64,7 +68,7 @@ class _Desk:
 
     def told(self, about: Payment, event: str = "evt_1") -> str:
         webhook = _webhook(about, event, at=self.now)
-        receive(webhook, event_types=TYPES, inbox=self.inbox, queue=self.rung)
+        receive(webhook, event_types=TYPES, inbox=self.inbox, queue=self.wakeups)
         return webhook.id
 
     def unknown(self) -> Payment:
@@ -80,7 +84,7 @@ class _Desk:
         [found] = self.store.everything()
         return found
 
-    def fates(self) -> Sequence[WebhookStatus]:
+    def statuses(self) -> Sequence[WebhookStatus]:
         found = self.inbox.find(status=None, since=None, limit=9)
         return [one.status for one in found]
 
@@ -121,15 +125,15 @@ def test_webhook_makes_a_lookup_due_and_notifies_the_workers(desk: _Desk) -> Non
         NOW,
         NOW,
     )
-    assert desk.looks.waiting == [unknown.id]
-    assert desk.fates() == [WebhookStatus.HANDLED]
+    assert desk.lookups.waiting == [unknown.id]
+    assert desk.statuses() == [WebhookStatus.HANDLED]
 
 
 def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
     unknown = desk.unknown()
     name = desk.told(unknown)
     assert desk.told(unknown) == name
-    assert desk.rung.waiting == [name]
+    assert desk.wakeups.waiting == [name]
     assert len(handle([name, name], desk.hearing)) == 1
     assert handle([name], desk.hearing) == []
 
@@ -141,7 +145,7 @@ def test_many_events_of_one_payment_in_one_group_make_one_lookup(desk: _Desk) ->
         WebhookStatus.HANDLED
     }
     assert desk.stored().version == unknown.version + 1
-    assert desk.looks.waiting == [unknown.id]
+    assert desk.lookups.waiting == [unknown.id]
 
 
 def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None:
@@ -159,7 +163,7 @@ def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None
         _webhook(unknown, "evt_1", at=desk.now),
         event_types=TYPES,
         inbox=dying,
-        queue=desk.rung,
+        queue=desk.wakeups,
     )
     with pytest.raises(StoreUnavailable):
         handle([name], replace(desk.hearing, inbox=dying))
@@ -196,7 +200,7 @@ def test_webhook_waits_for_its_payment_and_is_given_up_after_an_hour(
     assert waits == sorted(waits) and len(set(waits)) > 5
     assert retry.WEBHOOK.max_duration is not None
     assert desk.now - NOW <= retry.WEBHOOK.max_duration
-    assert desk.fates() == [WebhookStatus.UNMATCHED]
+    assert desk.statuses() == [WebhookStatus.UNMATCHED]
     desk.unknown()
     assert desk.inbox.replay([name], now=desk.now) == 1
     assert [one.status for one in handle([name], desk.hearing)] == [
@@ -207,7 +211,7 @@ def test_webhook_waits_for_its_payment_and_is_given_up_after_an_hour(
 def test_unreadable_webhook_is_kept_and_delays_no_other(desk: _Desk) -> None:
     unknown = desk.unknown()
     odd = replace(_webhook(payment(), "evt_0", at=desk.now), type="nonsense")
-    receive(odd, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
+    receive(odd, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
     handled = handle([odd.id, desk.told(unknown)], desk.hearing)
     assert {one.status for one in handled} == {
         WebhookStatus.UNREADABLE,
@@ -228,7 +232,7 @@ def test_webhook_of_an_unwritable_payment_is_retried_and_delays_no_other(
     broken = Broken(desk.clock)
     handled = handle(names, replace(desk.hearing, store=broken))
     assert [one.status for one in handled] == [WebhookStatus.WAITING] * 2
-    assert desk.looks.waiting == []
+    assert desk.lookups.waiting == []
     assert [one.status for one in handle(names[:1], desk.hearing)] == [
         WebhookStatus.HANDLED
     ]
@@ -302,8 +306,8 @@ def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
     desk: _Desk,
 ) -> None:
     other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
-    assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
-    assert (desk.fates(), desk.rung.waiting) == ([WebhookStatus.IGNORED], [])
+    assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
+    assert (desk.statuses(), desk.wakeups.waiting) == ([WebhookStatus.IGNORED], [])
     assert desk.inbox.find_due_ids(9) == []
     desk.inbox.replay([other.id], now=desk.now)
     [again] = handle([other.id], desk.hearing)
@@ -366,11 +370,11 @@ def test_webhook_of_one_account_never_changes_a_payment_of_another(
     unknown = desk.unknown()
     stored = Account("acct_1", ProviderName.STRIPE)
     told = replace(_webhook(unknown, "evt_1", at=desk.now), account=stored)
-    receive(told, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
+    receive(told, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
     [ended] = handle([told.id], desk.hearing)
     assert (ended.status, ended.payment) == (WebhookStatus.UNMATCHED, None)
     assert desk.store.everything() == [unknown]
-    assert desk.looks.waiting == []
+    assert desk.lookups.waiting == []
 
 
 def _of_others(webhook: Webhook) -> ObjectUpdate:
@@ -393,7 +397,7 @@ def _told_by_others(
     body = f"{of.id} {'named' if named else 'unnamed'}"
     own = Account.own(ProviderName.STRIPE)
     webhook = Webhook(own, "evt_1", "it.happened", body, desk.now)
-    receive(webhook, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
+    receive(webhook, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
     hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: _of_others})
     return webhook.id, hearing
 
@@ -409,7 +413,7 @@ def test_external_refund_makes_a_lookup_of_the_payment_due(
     [handled] = handle([webhook], hearing)
     assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, paid.id)
     assert (desk.stored().due_at, desk.stored().refunded) == (desk.now, 0)
-    assert desk.looks.waiting == [paid.id]
+    assert desk.lookups.waiting == [paid.id]
     version = desk.stored().version
     desk.inbox.replay([webhook], now=desk.now)
     [again] = handle([webhook], hearing)
@@ -430,7 +434,7 @@ def test_known_external_refund_needs_no_lookup(desk: _Desk) -> None:
     desk.store.amend(replace(paid, operations=(paid.first_operation, known)))
     webhook, hearing = _told_by_others(desk, paid, named=False)
     [handled] = handle([webhook], hearing)
-    assert (handled.status, desk.looks.waiting) == (WebhookStatus.HANDLED, [])
+    assert (handled.status, desk.lookups.waiting) == (WebhookStatus.HANDLED, [])
 
 
 def test_refund_of_an_unknown_charge_is_unmatched_at_once(desk: _Desk) -> None:
@@ -452,7 +456,7 @@ def test_a_refund_of_a_payment_that_is_not_there_yet_waits(desk: _Desk) -> None:
     webhook, hearing = _told_by_others(desk, paid, named=False)
     [handled] = handle([webhook], hearing)
     assert handled.status is WebhookStatus.WAITING
-    assert desk.looks.waiting == []
+    assert desk.lookups.waiting == []
 
 
 def _paid(desk: _Desk) -> Payment:

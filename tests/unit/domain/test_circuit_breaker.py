@@ -11,7 +11,7 @@ from domain.circuit_breaker import (
     MIN_FAILURES,
     FIRST_PROBE_DELAY,
     MAX_PROBE_DELAY,
-    MISCONFIGURED_PROBE_DELAY,
+    MAX_MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     FAILURE_RATIO,
     DETAILS_BY_HEALTH,
@@ -189,7 +189,7 @@ def test_refused_account_is_probed_once_a_minute_and_a_paused_one_never() -> Non
     assert probe_delay(TripReason.MISCONFIGURED, 0) == FIRST_PROBE_DELAY
     assert {
         probe_delay(TripReason.MISCONFIGURED, failed) for failed in range(5, 20)
-    } == {MISCONFIGURED_PROBE_DELAY}
+    } == {MAX_MISCONFIGURED_PROBE_DELAY}
     assert probe_delay(TripReason.OPERATOR, 0) is None
 
 

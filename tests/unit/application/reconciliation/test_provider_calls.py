@@ -41,7 +41,7 @@ def test_what_does_not_pass_ends_it_and_opens_no_gate(error: ProviderError) -> N
     with pytest.raises(NotReconciled, match=error.detail):
         books.report()
     assert books.statement.fails == []
-    assert not books.account.gate.is_open
+    assert not books.account.breaker.is_open
 
 
 def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:

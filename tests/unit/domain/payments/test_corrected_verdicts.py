@@ -115,7 +115,7 @@ def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> 
         resolve_operation(
             other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
         )
-    assert caught.value.why == "not_enough_left"
+    assert caught.value.reason == "not_enough_left"
 
 
 def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
@@ -127,7 +127,7 @@ def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
         resolve_operation(
             other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
         )
-    assert caught.value.why == "not_enough_left"
+    assert caught.value.reason == "not_enough_left"
 
 
 def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:

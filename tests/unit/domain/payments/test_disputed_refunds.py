@@ -31,7 +31,7 @@ def test_cost_of_a_lost_dispute_cannot_be_refunded() -> None:
     assert refund(lost, 499).operations[-1].kind is Kind.REFUND
     with pytest.raises(Conflict) as caught:
         refund(lay(lost, LOST), None)
-    assert caught.value.why == "nothing_to_refund"
+    assert caught.value.reason == "nothing_to_refund"
 
 
 def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:

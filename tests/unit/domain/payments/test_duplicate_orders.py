@@ -111,7 +111,7 @@ def test_void_of_a_possibly_paid_order_is_refused() -> None:
     for given in (acting, approved):
         with pytest.raises(Conflict) as refused:
             void(given, id="op_void", origin=origin("void"), now=SOON)
-        assert refused.value.why == "another_order"
+        assert refused.value.reason == "another_order"
 
 
 def test_canceled_payment_has_no_next_action() -> None:

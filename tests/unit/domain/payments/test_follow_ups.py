@@ -68,7 +68,7 @@ def test_no_capture_releases_what_another_one_may_still_take() -> None:
     part = capture(authorized(provider=PAYPAL), 600)
     with pytest.raises(Conflict) as refused:
         capture(part, 600, final=True)
-    assert refused.value.why == "capture_under_way"
+    assert refused.value.reason == "capture_under_way"
     rest = capture(part)
     assert not rest.operations[-1].final, "it may be carried out before the first"
     done = next_succeeded(next_succeeded(rest))
@@ -95,7 +95,7 @@ def test_capture_over_the_rest_is_refused() -> None:
     held = authorized(provider=PAYPAL)
     with pytest.raises(Conflict, match="19.99 USD can be captured") as refused:
         capture(held, 2000)
-    assert refused.value.why == "amount_exceeds_hold"
+    assert refused.value.reason == "amount_exceeds_hold"
     with pytest.raises(Conflict, match="7.99 USD"):
         capture(capture(held, 1200), 800)
 
@@ -116,7 +116,7 @@ def test_capture_over_the_rest_is_refused() -> None:
 def test_capture_without_a_hold_is_refused(given: Payment, words: str) -> None:
     with pytest.raises(Conflict, match=words) as refused:
         capture(given)
-    assert refused.value.why == "nothing_to_capture"
+    assert refused.value.reason == "nothing_to_capture"
 
 
 def test_a_void_releases_what_is_on_hold() -> None:
@@ -141,7 +141,7 @@ def test_a_void_that_came_too_late_leaves_the_hold_to_what_ended_it() -> None:
 def test_of_a_capture_and_a_void_the_first_wins() -> None:
     with pytest.raises(Conflict) as refused:
         void(capture(authorized(provider=PAYPAL), 5))
-    assert refused.value.why == "capture_under_way"
+    assert refused.value.reason == "capture_under_way"
     with pytest.raises(Conflict):
         capture(void(authorized()))
     with pytest.raises(Conflict):
@@ -152,7 +152,7 @@ def test_of_a_capture_and_a_void_the_first_wins() -> None:
 def test_void_after_a_full_capture_is_refused(given: Payment) -> None:
     with pytest.raises(Conflict) as refused:
         void(given)
-    assert refused.value.why == "nothing_to_void"
+    assert refused.value.reason == "nothing_to_void"
 
 
 def test_unsent_operation_is_canceled_without_a_call() -> None:
@@ -176,7 +176,7 @@ def test_the_operation_that_a_key_made_is_found() -> None:
 def test_stripe_capture_with_final_false_is_refused() -> None:
     with pytest.raises(Conflict) as refused:
         capture(authorized(), 600, final=False)
-    assert refused.value.why == "releases_the_rest"
+    assert refused.value.reason == "releases_the_rest"
     assert capture(authorized(), final=False).operations[-1].final, "nothing is left"
     part = capture(authorized(provider=PAYPAL), 600, final=False)
     assert not part.operations[-1].final

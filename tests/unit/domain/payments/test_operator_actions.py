@@ -378,7 +378,7 @@ def test_money_taken_by_others_cannot_be_resolved_as_ours(kind: str) -> None:
     with pytest.raises(Conflict) as refused:
         yes = Evidence(Verdict.SUCCEEDED)
         resolve_operation(both, both.get_operation("op_2"), yes, WHO, now=NOW)
-    assert refused.value.why == "not_enough_left"
+    assert refused.value.reason == "not_enough_left"
     less = Evidence(Verdict.SUCCEEDED, amount=999)
     assert resolve_operation(both, both.get_operation("op_2"), less, WHO, now=NOW)
 
@@ -402,7 +402,7 @@ def test_a_follow_up_of_an_object_without_a_reference_is_refused(
     for of, ask in asks:
         with pytest.raises(Conflict, match="resolve that operation") as refused:
             ask(of, id="op_2", origin=origin(), now=NOW)
-        assert refused.value.why == "provider_reference_unknown"
+        assert refused.value.reason == "provider_reference_unknown"
 
 
 @pytest.mark.parametrize(

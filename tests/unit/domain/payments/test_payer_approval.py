@@ -209,7 +209,7 @@ def test_void_of_a_charge_waiting_for_the_payer_is_sent_to_stripe() -> None:
     asked = stored(_void(_acting()))
     with pytest.raises(Conflict) as again:
         _void(asked)
-    assert again.value.why == "void_under_way"
+    assert again.value.reason == "void_under_way"
     release = asked.operations[-1]
     claimed = stored(record_send(asked, release, "{}", now=SOON))
     done = stored(settle(claimed, Answer(Verdict.SUCCEEDED), now=SOON, jitter=0))

@@ -42,14 +42,14 @@ def test_refunds_of_parts_end_with_the_whole() -> None:
     assert (whole.status, whole.refunded) == (Status.REFUNDED, 1999)
     with pytest.raises(Conflict) as refused:
         refund(whole)
-    assert refused.value.why == "nothing_to_refund"
+    assert refused.value.reason == "nothing_to_refund"
 
 
 def test_refund_over_the_rest_is_refused() -> None:
     paid = captured()
     with pytest.raises(Conflict, match="19.99 USD can be refunded") as refused:
         refund(paid, 2000)
-    assert refused.value.why == "amount_exceeds_captured"
+    assert refused.value.reason == "amount_exceeds_captured"
     with pytest.raises(Conflict, match="7.99 USD"):
         refund(refund(paid, 1200), 800)
 
@@ -75,7 +75,7 @@ def test_all_that_is_left_of_several_captures_is_refunded_one_by_one() -> None:
     first, second = both.operations[1:3]
     with pytest.raises(Conflict, match="name one of them as operation") as refused:
         refund(both)
-    assert refused.value.why == "several_captures"
+    assert refused.value.reason == "several_captures"
     one = refund(both, of=first.id)
     assert (one.operations[-1].target, one.operations[-1].amount) == (first.id, 600)
     rest = refund(one)
@@ -93,4 +93,4 @@ def test_a_payment_has_a_bounded_number_of_operations() -> None:
         paid = refund(paid, 1)
     with pytest.raises(Conflict) as refused:
         refund(paid, 1)
-    assert refused.value.why == "too_many_operations"
+    assert refused.value.reason == "too_many_operations"

@@ -80,7 +80,7 @@ def test_two_parts_may_be_under_way_and_neither_has_what_the_other_may_take() ->
     assert (two.capture_reserved, two.capturable) == (1900, 99)
     with pytest.raises(Conflict) as caught:
         taken(two, 100, final=False)
-    assert caught.value.why == "amount_exceeds_hold"
+    assert caught.value.reason == "amount_exceeds_hold"
 
 
 @pytest.mark.parametrize("final", [None, True])
@@ -88,7 +88,7 @@ def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) ->
     assert taken(held(), 500, final=final).operations[-1].final
     with pytest.raises(Conflict) as caught:
         taken(taken(held(), 500, final=False), 600, final=final)
-    assert caught.value.why == "capture_under_way"
+    assert caught.value.reason == "capture_under_way"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) ->
 def test_refusal_of_a_second_capture_has_its_reason(asked: bool, words: str) -> None:
     with pytest.raises(Conflict, match=words) as caught:
         taken(held(allowed=False, asked=asked), 500, final=False)
-    assert caught.value.why == "releases_the_rest"
+    assert caught.value.reason == "releases_the_rest"
 
 
 def test_the_rest_stays_on_hold_a_bounded_number_of_times() -> None:
@@ -107,7 +107,7 @@ def test_the_rest_stays_on_hold_a_bounded_number_of_times() -> None:
         here = taken(here, 1, final=False)
     with pytest.raises(Conflict) as caught:
         taken(here, 1, final=False)
-    assert caught.value.why == "too_many_captures"
+    assert caught.value.reason == "too_many_captures"
     for _ in range(MOST_PARTS):
         here = done(here)
     assert taken(here, 1, final=True).operations[-1].final
