@@ -111,7 +111,7 @@ def test_a_refused_resend_never_turns_an_unknown_charge_into_a_failure(
     assert len(shop.movements("paypal", payment_id)) == 1
 
 
-def test_an_unavailable_provider_is_tried_again_until_it_is_back(shop: Shop) -> None:
+def test_a_charge_is_retried_until_an_unavailable_provider_is_back(shop: Shop) -> None:
     with shop.fault("stripe", do="refuse", seconds=3):
         payment_id = shop.accepted()
         payment = shop.settled(payment_id, seconds=30)

@@ -196,7 +196,7 @@ def test_the_key_of_a_payment_is_refused_for_its_refund(shop: Shop) -> None:
     assert len(shop.get(payment_id)["operations"]) == 1
 
 
-def test_two_concurrent_refunds_over_the_amount_move_money_once(
+def test_one_of_two_refunds_over_the_amount_at_once_moves_money(
     shop: Shop,
 ) -> None:
     with ThreadPoolExecutor(2) as threads:

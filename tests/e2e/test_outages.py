@@ -204,7 +204,9 @@ def test_a_queue_without_a_list_is_counted_and_deleted(
     assert _pids(shop) == processes_before
 
 
-def test_celerys_own_keys_may_hold_anything(shop: Shop, redis: Crashable) -> None:
+def test_unexpected_values_in_celerys_own_keys_stop_no_worker(
+    shop: Shop, redis: Crashable
+) -> None:
     with Redis.from_url(redis.server.url) as client:
         for name in ("unacked", "unacked_index", "_kombu.binding.payments"):
             client.set(name, "nothing of ours")

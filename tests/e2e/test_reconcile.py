@@ -40,7 +40,7 @@ def reconciled(stack: RunningStack, *arguments: str, code: int) -> dict[str, Any
     return dict(json.loads(done.stdout))
 
 
-def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
+def test_the_comparison_agrees_then_names_drifts_and_fails_with_a_provider(
     stack: RunningStack,
 ) -> None:
     shop = Shop(stack)

@@ -128,7 +128,7 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
     assert replayed["data"]["by"].startswith("key_")
 
 
-def test_a_refund_that_failed_later_is_seen_by_a_replay_and_can_be_asked_again(
+def test_a_refund_that_failed_later_is_found_by_a_replay_and_can_be_repeated(
     shop: Shop,
 ) -> None:
     payment_id = shop.accepted(token="pm_card_refundFail")

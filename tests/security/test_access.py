@@ -34,7 +34,7 @@ def broken(secret: str) -> list[str]:
     ]
 
 
-def test_a_changed_secret_opens_nothing(web: RunningWeb, merchant: Client) -> None:
+def test_a_changed_secret_opens_no_key(web: RunningWeb, merchant: Client) -> None:
     assert merchant.get("/v1/payments").status_code == 200
     for secret in broken(merchant.secret):
         forged = replace(merchant, secret=secret)
@@ -45,7 +45,7 @@ def test_a_changed_secret_opens_nothing(web: RunningWeb, merchant: Client) -> No
         assert answer.status_code in (400, 401), secret
 
 
-def test_a_key_in_another_place_is_not_looked_at(
+def test_a_key_outside_the_bearer_header_is_ignored(
     web: RunningWeb, merchant: Client
 ) -> None:
     base, secret = f"{web.base}/v1/payments", merchant.secret
@@ -70,7 +70,7 @@ def test_a_revoked_key_ends_within_the_cache(web: RunningWeb) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "api_key_invalid")
 
 
-def test_a_rolled_key_lives_through_its_overlap(web: RunningWeb) -> None:
+def test_a_rolled_key_stays_valid_during_its_overlap(web: RunningWeb) -> None:
     old = web.client()
     database = web.database()
     keys = container.open_keys(web.settings, database)
@@ -116,7 +116,7 @@ def test_another_merchants_payment_cannot_be_reached(
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
-def test_who_operates_reads_any_merchants_payment_and_moves_none(
+def test_an_operators_key_reads_any_merchants_payment_and_moves_no_money(
     web: RunningWeb, merchant: Client, role: Role
 ) -> None:
     made = merchant.submit(stripe_payment(reference="theirs")).json()

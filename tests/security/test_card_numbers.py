@@ -116,7 +116,7 @@ def test_a_card_number_is_refused_in_every_place(merchant: Client, place: Any) -
         '{"metadata": {"note": "{\\"cvv\\": \\"123\\"}"}}',
     ],
 )
-def test_a_card_number_is_refused_however_it_is_written(
+def test_a_card_number_is_refused_in_every_notation(
     merchant: Client, body: str
 ) -> None:
     answer = merchant.send(
@@ -159,7 +159,7 @@ def test_identifiers_and_times_are_not_taken_for_card_numbers(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_key_reference_or_metadata_of_a_common_shape_is_taken(
+def test_a_key_reference_or_metadata_of_a_common_shape_is_accepted(
     merchant: Client, shape: str
 ) -> None:
     source = Random(f"one payment {shape}")
@@ -168,7 +168,7 @@ def test_a_key_reference_or_metadata_of_a_common_shape_is_taken(
     assert merchant.submit(body, key=f"k {key}"[:255]).status_code == 202
 
 
-def test_an_identifier_written_like_a_card_number_is_taken_with_a_prefix(
+def test_an_identifier_written_like_a_card_number_is_accepted_with_a_prefix(
     merchant: Client,
 ) -> None:
     body = stripe_payment(reference=VISA)
@@ -199,7 +199,7 @@ def test_a_field_named_for_card_data_is_refused(
     assert [fault["pointer"] for fault in refused(answer)["errors"]] == [pointer]
 
 
-def test_fields_that_only_sound_like_card_data_are_taken(merchant: Client) -> None:
+def test_fields_that_only_sound_like_card_data_are_accepted(merchant: Client) -> None:
     metadata = {
         "pin_code_postal": "1234",
         "company": "Pancake Ltd",
@@ -226,14 +226,14 @@ def test_a_query_named_for_card_data_is_refused(merchant: Client) -> None:
         {"amount": 0.4242424242424242},
     ],
 )
-def test_a_number_in_pieces_is_no_card_number_and_is_not_taken(
+def test_a_card_number_in_pieces_is_refused_as_an_invalid_payment(
     merchant: Client, body: object
 ) -> None:
     answer = merchant.submit(body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_payment")
 
 
-def test_a_refused_number_is_nowhere_afterwards(
+def test_a_refused_number_is_neither_stored_nor_logged(
     web: RunningWeb, merchant: Client
 ) -> None:
     """Not in the database, not in Redis, not in a log, not in a metric or an answer."""

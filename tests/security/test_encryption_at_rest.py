@@ -29,7 +29,7 @@ def test_sensitive_fields_are_sealed_in_the_stored_document(
         assert isinstance(stored[field], bytes) and len(stored[field]) > 45
 
 
-def test_what_is_sealed_is_read_back_whole(web: RunningWeb, merchant: Client) -> None:
+def test_sealed_fields_are_read_back_whole(web: RunningWeb, merchant: Client) -> None:
     made = merchant.submit(stripe_payment(**SECRETS)).json()
     read = merchant.get(f"/v1/payments/{made['id']}").json()
     assert read["metadata"] == SECRETS["metadata"]
@@ -46,7 +46,7 @@ def test_equal_values_are_sealed_differently(web: RunningWeb, merchant: Client) 
     assert len(sealed) == 3
 
 
-def test_generated_keys_are_for_their_owner_alone(web: RunningWeb) -> None:
+def test_generated_keys_are_readable_by_their_owner_alone(web: RunningWeb) -> None:
     files = list((web.settings.home / "keys").iterdir())
     assert files
     for file in files:

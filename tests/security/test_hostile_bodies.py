@@ -212,7 +212,7 @@ def test_a_body_that_once_stopped_the_process_is_cheap(
     assert cpu_seconds(web.pid) - cpu < 2.0
 
 
-def test_a_query_of_many_names_is_refused_with_one_fault(merchant: Client) -> None:
+def test_a_query_of_many_names_is_refused_with_one_error(merchant: Client) -> None:
     query = "&".join(f"n{at}=x" for at in range(2_000))
     answer = merchant.get(f"/v1/payments?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_query")

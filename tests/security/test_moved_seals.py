@@ -121,7 +121,7 @@ def test_another_merchants_personal_data_is_never_shown(
 @pytest.mark.parametrize(
     ("field", "value"), [("merchant", "victim"), ("role", "admin"), ("mode", "live")]
 )
-def test_an_api_key_that_was_made_somebody_elses_is_refused(
+def test_an_api_key_moved_to_another_merchant_is_refused(
     web: RunningWeb, database: Database[Document], field: str, value: str
 ) -> None:
     mine, changed = web.client(), web.client()
@@ -136,7 +136,7 @@ def test_an_api_key_that_was_made_somebody_elses_is_refused(
     assert changed.get("/v1/payments").status_code == 401
 
 
-def test_a_payment_whose_seal_was_moved_is_seen_in_the_log(
+def test_a_payment_with_a_moved_seal_is_logged(
     web: RunningWeb, merchant: Client, database: Database[Document]
 ) -> None:
     mine, other = paid(web, merchant), paid(web, merchant)

@@ -111,7 +111,7 @@ def trickling(
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
-def test_uploads_by_http2_that_end_in_their_middle_leave_no_thread_waiting(
+def test_unfinished_uploads_by_http2_leave_no_thread_waiting(
     web: RunningWeb, merchant: Client, rounds: int
 ) -> None:
     for _ in range(rounds):
@@ -122,7 +122,7 @@ def test_uploads_by_http2_that_end_in_their_middle_leave_no_thread_waiting(
     assert healthy(web)
 
 
-def test_uploads_by_http1_that_end_in_their_middle_leave_no_thread_waiting(
+def test_unfinished_uploads_by_http1_leave_no_thread_waiting(
     web: RunningWeb, merchant: Client
 ) -> None:
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_uploads_by_http1_that_end_in_their_middle_leave_no_thread_waiting(
     assert healthy(web)
 
 
-def test_slow_bodies_get_408_and_a_client_that_pays_does_not_notice_them(
+def test_slow_bodies_get_408_and_do_not_delay_payments(
     web: RunningWeb, merchant: Client
 ) -> None:
     def p99() -> float:
@@ -174,7 +174,7 @@ def test_slow_heads_get_408_while_a_client_pays(
     assert all(b"\r\nConnection: close\r\n" in answer for answer in answers)
 
 
-def test_idle_connections_do_not_keep_others_out(
+def test_idle_connections_do_not_block_other_clients(
     web: RunningWeb, merchant: Client
 ) -> None:
     """1,100 at once, and then again and again, up to more than are taken."""
@@ -204,7 +204,7 @@ def test_idle_connections_do_not_keep_others_out(
     assert seconds_to_pay(merchant) < 2
 
 
-def test_answers_that_nobody_reads_do_not_keep_others_out(
+def test_unread_answers_do_not_block_other_clients(
     web: RunningWeb, merchant: Client
 ) -> None:
     """Swagger UI's script is a megabyte and a half."""
@@ -233,7 +233,7 @@ def test_answers_that_nobody_reads_do_not_keep_others_out(
     ],
     ids=["no host", "two hosts", "same host twice", "body", "webhook", "head"],
 )
-def test_an_answer_before_the_body_was_read_announces_the_end_of_the_connection(
+def test_an_answer_before_the_end_of_the_body_announces_the_close(
     web: RunningWeb, head: bytes, status: int
 ) -> None:
     with connect(web) as client:

@@ -8,10 +8,10 @@ from domain.payments.payment import LEASE
 from tests.simulation.provider import WIRE, WORKS
 
 
-def test_send_has_ended_before_its_absence_counts() -> None:
+def test_a_send_has_ended_before_its_absence_counts() -> None:
     """Held up after its claim, on its way, and in the provider's hands."""
     assert attempt._MAX_CLAIM_AGE + WIRE + WORKS < ABSENCE_PROOF_DELAY
 
 
-def test_call_is_not_made_for_an_outdated_claim() -> None:
+def test_a_call_is_not_made_for_an_outdated_claim() -> None:
     assert LEASE < attempt._MAX_CLAIM_AGE

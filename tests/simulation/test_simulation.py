@@ -36,7 +36,7 @@ def test_no_random_history_breaks_a_promise() -> None:
     assert _hold(list(outcomes)) == HISTORIES
 
 
-def test_a_seed_tells_the_same_history_again() -> None:
+def test_a_seed_repeats_its_history() -> None:
     first, again = History(17), History(17)
     first.run()
     again.run()
@@ -44,7 +44,7 @@ def test_a_seed_tells_the_same_history_again() -> None:
     assert len(first.log) > 50
 
 
-def test_histories_come_to_what_they_are_about() -> None:
+def test_histories_reach_every_kind_of_step() -> None:
     """A simulation in which little happens proves little."""
     seen = {state: 0 for state in State}
     renewed = looked_at = followed_up = asked_payers = approved = went_on = 0
@@ -72,7 +72,7 @@ def test_histories_come_to_what_they_are_about() -> None:
     assert overtaken > 2
 
 
-def test_the_product_as_it_is_passes_from_a_copy_as_well(tmp_path: Path) -> None:
+def test_an_unchanged_copy_of_the_product_passes(tmp_path: Path) -> None:
     copied(tmp_path)
     code, said = simulated(tmp_path, histories=500)
     assert code == 0, said
@@ -86,7 +86,9 @@ def test_every_mutant_is_caught() -> None:
 
 
 @pytest.mark.parametrize("before", ["no such text", "timedelta"])
-def test_a_mutant_that_does_not_fit_is_an_error(tmp_path: Path, before: str) -> None:
+def test_a_mutant_whose_text_is_not_found_once_is_an_error(
+    tmp_path: Path, before: str
+) -> None:
     copied(tmp_path)
     with pytest.raises(ValueError, match="times in domain/retry.py, not once"):
         mutate(tmp_path, Mutant("misfit", "domain/retry.py", before, ""))

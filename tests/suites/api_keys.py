@@ -38,7 +38,7 @@ class ApiKeySuite:
     """Its subclass's module has fixtures ``keys`` and ``elsewhere``: the same keys in
     two processes. The second process has read none yet."""
 
-    def test_a_secret_opens_its_key_everywhere(
+    def test_a_secret_opens_its_key_in_every_process(
         self, keys: ApiKeyStore, elsewhere: ApiKeyStore
     ) -> None:
         key, secret = created(keys, role=Role.OPERATOR, mode=Mode.LIVE)
@@ -46,7 +46,7 @@ class ApiKeySuite:
         assert opened(keys, secret) == opened(elsewhere, secret) == key
         assert (key.merchant, key.role, key.mode) == ("shop", Role.OPERATOR, Mode.LIVE)
 
-    def test_a_key_is_remembered_once_its_secret_opened_it(
+    def test_a_key_is_cached_after_its_secret_opened_it(
         self, keys: ApiKeyStore
     ) -> None:
         _, secret = created(keys)
@@ -57,13 +57,13 @@ class ApiKeySuite:
     @pytest.mark.parametrize(
         "secret", ["", "_", "sk_test_", "sk_test_0", "é", "x" * 9999]
     )
-    def test_a_text_that_is_no_secret_opens_nothing(
+    def test_a_text_that_is_not_a_secret_opens_no_key(
         self, keys: ApiKeyStore, secret: str
     ) -> None:
         created(keys)
         assert opened(keys, secret) is None
 
-    def test_the_right_name_with_a_wrong_secret_opens_nothing(
+    def test_a_known_id_with_a_wrong_secret_opens_no_key(
         self, keys: ApiKeyStore
     ) -> None:
         _, secret = created(keys)
@@ -72,7 +72,7 @@ class ApiKeySuite:
         assert opened(keys, secret.replace("sk_test", "sk_live")) is None
         assert opened(keys, secret) is not None
 
-    def test_a_rolled_key_lives_on_for_its_overlap_beside_its_successor(
+    def test_a_rolled_key_stays_valid_for_its_overlap_beside_its_successor(
         self, keys: ApiKeyStore, elsewhere: ApiKeyStore
     ) -> None:
         old, old_secret = created(keys, role=Role.ADMIN)
@@ -83,7 +83,7 @@ class ApiKeySuite:
         assert opened(elsewhere, old_secret, NOW + DAY) is None
         assert opened(elsewhere, new_secret, NOW + DAY) == new
 
-    def test_a_key_that_is_to_end_later_can_be_revoked_now(
+    def test_a_rolled_key_can_be_revoked_before_its_end(
         self, keys: ApiKeyStore
     ) -> None:
         old, _ = created(keys)
@@ -92,14 +92,14 @@ class ApiKeySuite:
         revoke_key(old.id, store=keys, now=NOW + SECOND)
         assert keys.get(old.id).expires_at == NOW + SECOND
 
-    def test_a_revoked_key_opens_nothing_where_it_is_not_remembered(
+    def test_a_revoked_key_is_invalid_in_a_process_without_a_cache_of_it(
         self, keys: ApiKeyStore, elsewhere: ApiKeyStore
     ) -> None:
         key, secret = created(keys)
         revoke_key(key.id, store=keys, now=NOW)
         assert opened(elsewhere, secret) is None
 
-    def test_a_revoked_key_has_no_successor_and_gets_no_more_time(
+    def test_a_revoked_key_cannot_be_rolled_or_prolonged(
         self, keys: ApiKeyStore
     ) -> None:
         key, _ = created(keys)

@@ -111,7 +111,7 @@ class BreakersSuite:
             TripReason.OPERATOR,
         ]
 
-    def test_one_of_many_processes_takes_a_probe_when_its_time_has_come(
+    def test_a_due_probe_is_claimed_by_one_of_many_processes(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         opened(breakers)
@@ -125,7 +125,7 @@ class BreakersSuite:
         assert breaker.probe_number == 1 and not breaker.is_probe_due
         assert not breakers.load_all()[STRIPE].is_probe_due
 
-    def test_a_dead_workers_probe_is_followed_by_another_and_comes_too_late(
+    def test_a_dead_workers_probe_is_replaced_and_its_late_result_ignored(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         opened(breakers)
@@ -212,7 +212,7 @@ class BreakersSuite:
         ]
 
     @pytest.mark.parametrize("well", [True, False])
-    def test_operators_change_stands_against_a_probe_under_way(
+    def test_an_operators_change_overrides_a_running_probe(
         self, breakers: BreakerStore, setup: BreakersSetup, well: bool
     ) -> None:
         opened(breakers)
@@ -253,7 +253,7 @@ class BreakersSuite:
         setup.pass_time(FIRST_PROBE_DELAY + MOMENT)
         assert breakers.claim_probe(name) is not None
 
-    def test_operations_that_were_refused_are_remembered_each_once(
+    def test_refused_operations_are_stored_once_each(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:
         why, tried = TripReason.MISCONFIGURED, [f"op_{n}" for n in range(MAX_CHANGES)]

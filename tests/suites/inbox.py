@@ -38,7 +38,7 @@ def webhook(
 class InboxSuite:
     """Its subclass's module has a fixture ``post``."""
 
-    def test_a_webhook_is_kept_once_as_it_came(self, post: Post) -> None:
+    def test_a_webhook_is_stored_once_and_unchanged(self, post: Post) -> None:
         first = webhook()
         assert post.inbox.add(first)
         assert not post.inbox.add(replace(first, body="other"))
@@ -63,7 +63,9 @@ class InboxSuite:
         assert post.inbox.find_due_ids(9) == [webhook(one).id for one in (1, 2, 3)]
         assert post.inbox.find_due_ids(2) == [webhook(one).id for one in (1, 2)]
 
-    def test_a_message_may_come_a_little_early_and_not_more(self, post: Post) -> None:
+    def test_a_wakeup_loads_a_webhook_early_by_the_grace_at_most(
+        self, post: Post
+    ) -> None:
         post.inbox.add(webhook())
         post.now = NOW + SECOND - WAKEUP_GRACE
         assert post.inbox.load([webhook().id])
@@ -98,7 +100,7 @@ class InboxSuite:
         [found] = post.inbox.load([kept.id])
         assert (found.tries, found.body) == (3, kept.body)
 
-    def test_they_are_listed_newest_first(self, post: Post) -> None:
+    def test_webhooks_are_listed_newest_first(self, post: Post) -> None:
         for number in range(1, 6):
             post.inbox.add(webhook(number))
         post.inbox.save_results(
@@ -112,7 +114,7 @@ class InboxSuite:
         )
         assert unmatched.id == webhook(4).id
 
-    def test_a_replay_begins_anew(self, post: Post) -> None:
+    def test_a_replayed_webhook_starts_over(self, post: Post) -> None:
         kept = webhook()
         post.inbox.add(kept)
         post.inbox.save_results(

@@ -35,7 +35,7 @@ def limiter(setup: LimiterSetup) -> RateLimiter:
 class LimiterSuite:
     """Its subclass's module has a fixture ``setup`` and imports ``limiter``."""
 
-    def test_a_burst_is_given_at_once_and_the_rest_later(
+    def test_a_burst_is_granted_at_once_and_the_rest_later(
         self, limiter: RateLimiter
     ) -> None:
         taken = limiter.acquire(STRIPE, 32, 0.0)
@@ -49,11 +49,13 @@ class LimiterSuite:
         assert taken.granted == 2 * BURST
         assert taken.delay == pytest.approx(0.25, abs=0.01)
 
-    def test_less_is_given_where_less_is_wanted(self, limiter: RateLimiter) -> None:
+    def test_a_smaller_request_gets_no_more_than_it_wants(
+        self, limiter: RateLimiter
+    ) -> None:
         taken = limiter.acquire(STRIPE, 2, 0.25)
         assert (taken.granted, taken.delay, taken.retry_in) == (2, 0, 0)
 
-    def test_time_earns_tokens_up_to_a_burst(
+    def test_tokens_refill_up_to_a_burst(
         self, limiter: RateLimiter, setup: LimiterSetup
     ) -> None:
         limiter.acquire(STRIPE, BURST, 0.0)
@@ -62,13 +64,15 @@ class LimiterSuite:
         setup.pass_time(60)
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
 
-    def test_an_account_without_a_limit_gives_all(self, limiter: RateLimiter) -> None:
+    def test_an_account_without_a_limit_grants_every_token(
+        self, limiter: RateLimiter
+    ) -> None:
         for _ in range(3):
             taken = limiter.acquire(PAYPAL, 1000, 0.0)
             assert (taken.granted, taken.delay, taken.retry_in) == (1000, 0, 0)
 
     @pytest.mark.parametrize("provider", ProviderName)
-    def test_a_pause_gives_nothing_until_it_ends(
+    def test_a_pause_grants_nothing_until_it_ends(
         self, limiter: RateLimiter, setup: LimiterSetup, provider: ProviderName
     ) -> None:
         limiter.pause(provider, 5.0)
@@ -79,6 +83,6 @@ class LimiterSuite:
         setup.pass_time(5.1)
         assert limiter.acquire(provider, 1, 0.0).granted == 1
 
-    def test_accounts_are_apart(self, limiter: RateLimiter) -> None:
+    def test_accounts_have_independent_limits(self, limiter: RateLimiter) -> None:
         limiter.pause(PAYPAL, 60.0)
         assert limiter.acquire(STRIPE, 1, 0.0).granted == 1

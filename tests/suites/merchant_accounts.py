@@ -61,7 +61,7 @@ def account(number: int = 1, **fields: Any) -> StoredAccount:
 class AccountSuite:
     """Its subclass's module has a fixture ``accounts``."""
 
-    def test_an_account_comes_back_as_it_was_added(
+    def test_an_account_is_read_back_as_it_was_added(
         self, accounts: AccountStore
     ) -> None:
         full, bare = account(), account(2, credentials=Credentials(), currencies=())
@@ -86,7 +86,7 @@ class AccountSuite:
         with pytest.raises(AccountNotFound):
             accounts.get("acct_none")
 
-    def test_a_configured_account_keeps_every_setting_that_is_not_given(
+    def test_a_configured_account_keeps_its_other_settings(
         self, accounts: AccountStore
     ) -> None:
         add_account(account(), store=accounts)
@@ -138,7 +138,7 @@ class AccountSuite:
         assert retired.retired_at == later
         assert accounts.get(account().id) == retired
 
-    def test_a_change_is_made_on_top_of_another_and_never_lost(
+    def test_concurrent_changes_of_an_account_are_both_kept(
         self, accounts: AccountStore
     ) -> None:
         add_account(account(), store=accounts)
@@ -155,7 +155,7 @@ class AccountSuite:
         with pytest.raises(AccountNotFound):
             change_account("acct_none", lambda one: one, store=accounts)
 
-    def test_a_change_that_always_meets_another_one_is_not_made(
+    def test_a_change_that_always_conflicts_is_not_made(
         self, accounts: AccountStore
     ) -> None:
         add_account(account(), store=accounts)
@@ -168,7 +168,7 @@ class AccountSuite:
             change_account(account().id, overtaken, store=accounts)
         assert accounts.get(account().id).weight == account().weight
 
-    def test_a_connected_account_is_found_by_its_name_and_is_one_merchants(
+    def test_a_connected_account_is_found_by_its_name_and_belongs_to_one_merchant(
         self, accounts: AccountStore
     ) -> None:
         add_account(account(), store=accounts)
@@ -215,7 +215,7 @@ class MerchantSuite:
             DuplicatePolicy.UNFINISHED, Routes()
         )
 
-    def test_a_changed_setting_is_seen_here_at_once_and_by_every_new_process(
+    def test_a_changed_setting_applies_at_once_here_and_in_every_new_process(
         self, merchants: Callable[[], MerchantStore]
     ) -> None:
         ours = merchants()

@@ -26,7 +26,7 @@ from tests.support.fakes import pay
 class PaymentClaimsSuite:
     """The part of PaymentStoreSuite in which work is claimed and settled."""
 
-    def test_a_claimed_payment_is_nobody_elses(
+    def test_a_claimed_payment_cannot_be_claimed_by_another_holder(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
@@ -69,7 +69,7 @@ class PaymentClaimsSuite:
         for one in new:
             assert len(store.load_timeline(SHOP, one.id) or ()) == 2
 
-    def test_a_lost_claim_takes_none_of_its_group_along(
+    def test_a_lost_claim_does_not_affect_the_rest_of_its_group(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 4)])
@@ -100,7 +100,7 @@ class PaymentClaimsSuite:
         setup.pass_time(LEASE)
         assert store.find_due_ids(10) == []
 
-    def test_a_retry_gives_the_lease_back_and_is_due_when_it_says(
+    def test_a_retry_returns_the_lease_and_is_due_at_its_time(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
@@ -133,7 +133,9 @@ class PaymentClaimsSuite:
         setup.pass_time(MOMENT + TICK)
         assert store.find_due_ids(10) == [theirs.id]
 
-    def test_a_renewal_is_no_step(self, store: PaymentStore, setup: Setup) -> None:
+    def test_a_renewal_changes_no_version(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
         won = claimed(store, setup)
         store.renew_leases([won.id])
         paid = settle(won, pay(won), now=setup.now(), jitter=0)

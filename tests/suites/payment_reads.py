@@ -47,7 +47,7 @@ class PaymentReadsSuite:
             (Query(reference="b"), ()),
         ],
     )
-    def test_a_page_has_what_matches_newest_first(
+    def test_a_page_has_the_matching_payments_newest_first(
         self,
         store: PaymentStore,
         setup: Setup,
@@ -86,7 +86,7 @@ class PaymentReadsSuite:
         assert store.find_by_key(SHOP, "another") is None
         assert store.find_by_key(replace(SHOP, merchant="rival"), "mine") is None
 
-    def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
+    def test_a_page_includes_its_start_and_excludes_its_end(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         now = NOW  # as the ids have it

@@ -38,7 +38,7 @@ class PaymentStoreSuite(
 ):
     """Its subclass's module has a fixture ``setup`` and imports ``store``."""
 
-    def test_a_new_payment_comes_back_as_it_was_given(
+    def test_a_new_payment_is_read_back_unchanged(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         asked = replace(
@@ -59,7 +59,7 @@ class PaymentStoreSuite(
         assert stored == replace(new, pending_events=(), event_count=1)
         assert store.get(SHOP, new.id) == stored
 
-    def test_an_account_and_its_route_come_back_and_change_with_a_step(
+    def test_an_account_and_its_route_are_stored_and_change_with_a_step(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         one, two = (Account(name, STRIPE) for name in ("acct_1", "acct_2"))
@@ -81,7 +81,7 @@ class PaymentStoreSuite(
             store.list_payments(SHOP, Query(provider=ProviderName.PAYPAL))
         ) == [new.id]
 
-    def test_every_field_of_a_step_comes_back(
+    def test_every_field_of_a_step_is_stored(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
@@ -118,13 +118,13 @@ class PaymentStoreSuite(
         assert emptied.next_action is None
         assert store.get(SHOP, won.id) == emptied
 
-    def test_a_group_is_answered_in_order(
+    def test_the_results_of_a_group_are_in_its_order(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         group = [payment(number, now=setup.now()) for number in (3, 1, 2)]
         assert ids_of(store.insert_many(group)) == ids_of(group)
 
-    def test_a_key_stores_one_payment_and_answers_with_it_ever_after(
+    def test_a_key_stores_one_payment_and_always_returns_it(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [first] = store.insert_many([payment(1, key="k", now=setup.now())])
@@ -153,7 +153,7 @@ class PaymentStoreSuite(
         assert len({stored.id for [stored] in answers}) == 1
         assert len(store.list_payments(SHOP, Query())) == 1
 
-    def test_an_insert_that_comes_again_is_the_same_payment(
+    def test_a_repeated_insert_returns_the_same_payment(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = payment(now=setup.now())

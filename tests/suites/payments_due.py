@@ -16,7 +16,7 @@ from tests.suites.setup import TICK, Setup, ids_of
 class PaymentsDueSuite:
     """Its subclass's module has a fixture ``setup`` and imports ``store``."""
 
-    def test_a_message_may_come_before_recovery_would_look(
+    def test_a_wakeup_loads_a_payment_before_recovery_finds_it(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
@@ -43,7 +43,7 @@ class PaymentsDueSuite:
         setup.pass_time(timedelta(minutes=30))
         assert store.load_due([new.id]) == []
 
-    def test_due_ids_begin_with_what_waited_longest(
+    def test_due_ids_begin_with_the_longest_waiting_payment(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         now = setup.now()

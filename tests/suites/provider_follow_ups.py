@@ -19,9 +19,7 @@ from tests.suites.accounts import PRICE, Account, Trouble, capture, refund, void
 class FollowUpSuite:
     """Its subclass's module has a fixture ``account``, a new one."""
 
-    def test_an_authorization_says_until_when_the_money_is_on_hold(
-        self, account: Account
-    ) -> None:
+    def test_an_authorization_has_the_end_of_its_hold(self, account: Account) -> None:
         payment = account.held()
         assert payment.status is Status.AUTHORIZED
         assert payment.hold is not None and payment.hold.expires_at is not None
@@ -49,7 +47,7 @@ class FollowUpSuite:
 
     @pytest.mark.parametrize("amounts", [(1999,), (600, 700), (600, 600, 799)], ids=str)
     @pytest.mark.parametrize("charged", [True, False], ids=["charged", "captured"])
-    def test_refunds_go_back_one_by_one_and_each_is_found_by_itself(
+    def test_each_of_several_refunds_is_found_by_its_own_lookup(
         self, account: Account, amounts: tuple[int, ...], charged: bool
     ) -> None:
         payment = (
@@ -118,9 +116,7 @@ class FollowUpSuite:
         assert seen.failure.code == "already_captured"
         assert account.moved(late) == []
 
-    def test_a_capture_that_somebody_else_made_is_not_taken_for_ours(
-        self, account: Account
-    ) -> None:
+    def test_an_external_capture_is_not_taken_for_ours(self, account: Account) -> None:
         payment = account.held()
         account.done(capture(payment))
         ours = capture(payment)
@@ -133,7 +129,7 @@ class FollowUpSuite:
         assert (theirs.kind, theirs.money, theirs.final) == (Kind.CAPTURE, PRICE, True)
         assert account.moved(ours) == []
 
-    def test_a_refund_of_what_somebody_else_gave_back_is_absent(
+    def test_a_refund_of_externally_refunded_money_is_absent(
         self, account: Account
     ) -> None:
         payment = account.charged()

@@ -84,7 +84,7 @@ class OperatorSuite:
             (Search(amount_to=1999), (4, 1)),
         ],
     )
-    def test_operators_find_what_matches_of_all_merchants(
+    def test_a_search_finds_matching_operations_of_all_merchants(
         self, office: Office, search: Search, numbers: tuple[int, ...]
     ) -> None:
         _four(office.store)
@@ -96,7 +96,9 @@ class OperatorSuite:
             one for one in expected if one != payment(4).id
         ][:1]
 
-    def test_payments_are_found_by_when_their_money_moved(self, office: Office) -> None:
+    def test_payments_are_found_by_the_time_of_their_movements(
+        self, office: Office
+    ) -> None:
         _four(office.store)
         brought(office.store, 5, None)
         two, five = payment(2).id, payment(5).id
@@ -112,9 +114,7 @@ class OperatorSuite:
         assert moved(ProviderName.STRIPE, -1) == moved(ProviderName.STRIPE, 1) == set()
         assert moved(ProviderName.PAYPAL, 0) == set()
 
-    def test_payments_are_found_by_what_is_disputed_of_them(
-        self, office: Office
-    ) -> None:
+    def test_payments_are_found_by_their_disputed_objects(self, office: Office) -> None:
         one, two = (brought(office.store, number, None) for number in (1, 2))
         step = apply_dispute(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
         kept = office.store.amend(step)
@@ -130,12 +130,12 @@ class OperatorSuite:
         )
         assert office.view.load([two.id]) == [two]
 
-    def test_payments_are_known_by_their_ids(self, office: Office) -> None:
+    def test_payments_are_loaded_by_their_ids(self, office: Office) -> None:
         _four(office.store)
         ids = [payment(2).id, payment(9).id]
         assert [one.id for one in office.view.load(ids)] == ids[:1]
 
-    def test_a_set_comes_back_as_it_was_kept(self, office: Office) -> None:
+    def test_a_replay_is_read_back_unchanged(self, office: Office) -> None:
         kept = _kept(office)
         assert office.replays.get(kept.id) == kept
         assert office.replays.get("rpl_9") is None
@@ -147,23 +147,23 @@ class OperatorSuite:
         [second] = office.replays.list_items(kept.id, after=1, limit=1)
         assert second.number == 2
 
-    def test_a_set_moves_from_the_stage_that_it_is_in_and_no_other(
-        self, office: Office
-    ) -> None:
+    def test_a_replay_changes_only_from_its_current_stage(self, office: Office) -> None:
         kept = _kept(office)
         started = kept.start(RUN)
         assert office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
         assert not office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
         assert office.replays.get(kept.id) == started
 
-    def test_a_running_set_is_one_callers_for_a_second(self, office: Office) -> None:
+    def test_a_running_replay_is_claimed_by_one_caller_for_a_second(
+        self, office: Office
+    ) -> None:
         kept = _kept(office)
         assert office.replays.claim_due() is None
         office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
         assert office.replays.claim_due() == kept.start(RUN)
         assert office.replays.claim_due() is None
 
-    def test_a_canceled_set_has_no_turn(self, office: Office) -> None:
+    def test_a_canceled_replay_is_never_claimed(self, office: Office) -> None:
         kept = _kept(office)
         office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
         gone = kept.start(RUN).cancel("key_3", now=NOW)

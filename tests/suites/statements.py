@@ -65,7 +65,7 @@ class Books:
 class StatementSuite:
     """Its subclass's module has a fixture ``books``, of an empty account."""
 
-    def test_it_lists_what_moved_both_ways_with_the_names_that_we_gave_it(
+    def test_a_statement_lists_movements_of_both_directions_with_our_ids(
         self, books: Books
     ) -> None:
         paid = books.account.refunded(books.account.charged())
@@ -80,9 +80,7 @@ class StatementSuite:
         if charge.fee is not None:
             assert 0 < charge.fee.minor < PRICE.minor
 
-    def test_a_time_begins_with_its_first_moment_and_ends_before_its_last(
-        self, books: Books
-    ) -> None:
+    def test_a_span_includes_its_start_and_excludes_its_end(self, books: Books) -> None:
         paid = books.account.charged()
         [charge] = books.lately(paid.updated_at)
         assert charge.at is not None
@@ -90,7 +88,7 @@ class StatementSuite:
         assert books.listed(charge.at - MINUTE, charge.at) == []
         assert books.listed(charge.at + SECOND, charge.at + MINUTE) == []
 
-    def test_its_pages_have_everything_once(self, books: Books) -> None:
+    def test_the_pages_have_every_movement_once(self, books: Books) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             count = books.account.page + 1
             paid = list(pool.map(lambda _: books.account.charged(), range(count)))
@@ -102,7 +100,9 @@ class StatementSuite:
             one.id for one in paid
         )
 
-    def test_a_payment_is_read_by_its_ids_as_it_is_listed(self, books: Books) -> None:
+    def test_the_movements_of_one_payment_equal_the_listed_ones(
+        self, books: Books
+    ) -> None:
         paid = books.account.refunded(books.account.charged())
         books.account.charged()
         read = books.statement.for_payment(paid)
@@ -114,7 +114,9 @@ class StatementSuite:
             (one.ref, one.money, one.status) for one in by_way(listed)
         ]
 
-    def test_what_the_provider_has_not_is_read_as_nothing(self, books: Books) -> None:
+    def test_a_payment_unknown_to_the_provider_has_no_movements(
+        self, books: Books
+    ) -> None:
         assert (
             books.statement.for_payment(
                 books.account.forgotten(books.account.charged())

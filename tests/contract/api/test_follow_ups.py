@@ -61,7 +61,7 @@ def test_a_capture_is_durable_and_reserves_before_it_is_answered(
     assert merchant.get(path).json()["status"] == "captured"
 
 
-def test_a_void_needs_no_body_and_calls_off_what_is_scheduled(
+def test_a_void_needs_no_body_and_cancels_a_scheduled_payment(
     web: RunningWeb, merchant: Client
 ) -> None:
     later = stripe_payment(execute_at="2099-01-01T00:00:00Z")
@@ -73,7 +73,7 @@ def test_a_void_needs_no_body_and_calls_off_what_is_scheduled(
     assert again.json()["reason"] == "void_under_way"
 
 
-def test_a_refund_again_is_the_same_and_its_key_serves_nothing_else(
+def test_a_repeated_refund_is_the_same_and_its_key_fits_no_other_request(
     web: RunningWeb, merchant: Client
 ) -> None:
     path, other = _begun(web, merchant), _begun(web, merchant)
@@ -94,7 +94,9 @@ def test_a_refund_again_is_the_same_and_its_key_serves_nothing_else(
     assert len(merchant.get(other).json()["operations"]) == 1
 
 
-def test_a_conflict_says_what_is_left(web: RunningWeb, merchant: Client) -> None:
+def test_a_conflict_shows_the_remaining_amount(
+    web: RunningWeb, merchant: Client
+) -> None:
     path = _begun(web, merchant)
     _post(merchant, f"{path}/refunds", "a", {"amount": 1200})
     refused = _post(merchant, f"{path}/refunds", "b", {"amount": 1200})
@@ -143,7 +145,7 @@ def test_a_wrong_field_is_named_and_changes_nothing(
     assert len(merchant.get(path).json()["operations"]) == 1
 
 
-def test_of_two_refunds_of_60_on_100_at_once_one_is_accepted(
+def test_one_of_two_refunds_of_60_on_100_at_once_is_accepted(
     web: RunningWeb, merchant: Client
 ) -> None:
     paid = Answer(Verdict.SUCCEEDED, Money(100, "USD"), {"payment_intent": "pi_1"})
@@ -161,7 +163,7 @@ def test_of_two_refunds_of_60_on_100_at_once_one_is_accepted(
             assert [one["amount"] for one in left["operations"]] == [100, 60]
 
 
-def test_of_a_capture_and_a_void_at_once_one_is_accepted(
+def test_one_of_a_capture_and_a_void_at_once_is_accepted(
     web: RunningWeb, merchant: Client
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
@@ -176,7 +178,7 @@ def test_of_a_capture_and_a_void_at_once_one_is_accepted(
             assert sorted(answers) == [202, 409]
 
 
-def test_a_second_payment_of_a_reference_waits_for_the_first(
+def test_a_second_payment_of_a_reference_is_refused_while_the_first_is_open(
     web: RunningWeb, merchant: Client
 ) -> None:
     body = stripe_payment(reference="order-7")
@@ -195,7 +197,9 @@ def test_a_second_payment_of_a_reference_waits_for_the_first(
     assert merchant.submit(body, key="four").status_code == 202
 
 
-def test_a_merchant_may_have_paid_references_guarded_too(web: RunningWeb) -> None:
+def test_a_paid_reference_blocks_further_payments_if_the_merchant_chose_so(
+    web: RunningWeb,
+) -> None:
     client = web.client()
     database = web.database()
     try:
@@ -215,7 +219,7 @@ def test_a_merchant_may_have_paid_references_guarded_too(web: RunningWeb) -> Non
     assert client.submit(body).status_code == 202
 
 
-def test_of_two_payments_of_a_reference_at_once_one_is_accepted(
+def test_one_of_two_payments_of_a_reference_at_once_is_accepted(
     merchant: Client,
 ) -> None:
     with ThreadPoolExecutor(8) as threads:
@@ -244,7 +248,7 @@ def test_one_request_sent_many_times_at_once_is_a_replay_and_no_conflict(
             assert len({one.json()["id"] for one in answers}) == 1
 
 
-def test_a_paid_reference_is_free_again_where_the_merchant_chose_nothing(
+def test_a_paid_reference_is_free_again_by_default(
     web: RunningWeb, merchant: Client
 ) -> None:
     body = stripe_payment(reference="order-6")

@@ -87,7 +87,7 @@ def test_the_document_has_the_calls_and_no_others(served: Any) -> None:
         if mode is GenerationMode.POSITIVE or path.startswith("/v1")
     ],
 )
-def test_every_answer_is_as_the_document_says(
+def test_every_answer_conforms_to_the_document(
     served: Any,
     web: RunningWeb,
     merchant: Client,
@@ -117,7 +117,9 @@ def test_every_answer_is_as_the_document_says(
     exercise()
 
 
-def test_what_the_document_allows_is_accepted(served: Any, merchant: Client) -> None:
+def test_a_request_that_the_document_allows_is_accepted(
+    served: Any, merchant: Client
+) -> None:
     """Of generated submissions, whatever is refused is refused by a rule of money."""
     refused: set[str] = set()
 

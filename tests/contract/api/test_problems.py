@@ -37,7 +37,7 @@ def test_an_unknown_address_is_a_problem(merchant: Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_wrong_method_is_told_which_are_allowed(merchant: Client) -> None:
+def test_a_wrong_method_gets_the_allowed_ones(merchant: Client) -> None:
     answer = merchant.send("DELETE", "/v1/payments")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
@@ -116,7 +116,7 @@ def test_a_body_over_64_kib_is_refused(merchant: Client, chunked: bool) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_faults_are_counted_out(merchant: Client) -> None:
+def test_a_problem_lists_at_most_twenty_errors(merchant: Client) -> None:
     body = stripe_payment(**{f"field{n}": n for n in range(1000)})
     assert len(merchant.submit(body).json()["errors"]) == 20
 
@@ -146,7 +146,7 @@ def test_a_request_without_a_live_key_is_challenged(
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_every_answer_carries_its_name_and_safe_headers(merchant: Client) -> None:
+def test_every_answer_has_its_request_id_and_safe_headers(merchant: Client) -> None:
     for path in ("/v1/payments", "/nowhere", "/docs", "/openapi.json"):
         headers = merchant.get(path).headers
         assert headers["Request-Id"].startswith("req_")

@@ -68,7 +68,9 @@ def test_a_decline_is_shown_with_its_codes(web: RunningWeb, merchant: Client) ->
     }
 
 
-def test_a_payer_who_must_act_is_shown_where(web: RunningWeb, merchant: Client) -> None:
+def test_a_required_action_is_shown_with_its_page(
+    web: RunningWeb, merchant: Client
+) -> None:
     payment_id = submitted(merchant)
     action = NextAction("https://paypal.example/approve")
     web.work(payment_id, Answer(Verdict.ACTION_REQUIRED, next_action=action))
@@ -77,7 +79,7 @@ def test_a_payer_who_must_act_is_shown_where(web: RunningWeb, merchant: Client) 
     assert payment["next_action"] == {"type": "redirect", "url": action.url}
 
 
-def test_an_unknown_outcome_says_until_when_resending_is_safe(
+def test_an_unknown_outcome_shows_the_end_of_safe_resends(
     web: RunningWeb, merchant: Client
 ) -> None:
     payment_id = submitted(merchant)
@@ -89,7 +91,7 @@ def test_an_unknown_outcome_says_until_when_resending_is_safe(
     assert operation["waiting_for"]
 
 
-def test_a_retry_says_when_and_is_not_called_unknown(
+def test_a_retry_shows_its_time_and_is_not_unknown(
     web: RunningWeb, merchant: Client
 ) -> None:
     payment_id = submitted(merchant)
@@ -117,9 +119,7 @@ def test_an_unchanged_payment_is_not_sent_twice(
 @pytest.mark.parametrize(
     "payment_id", ["pay_01J00000000000000000000000", "pay_", "x", "%00", "..%2f"]
 )
-def test_a_payment_that_is_not_there_is_not_found(
-    merchant: Client, payment_id: str
-) -> None:
+def test_a_missing_payment_is_not_found(merchant: Client, payment_id: str) -> None:
     for path in (f"/v1/payments/{payment_id}", f"/v1/payments/{payment_id}/events"):
         assert merchant.get(path).status_code == 404
 
@@ -135,7 +135,7 @@ def test_another_merchants_payment_is_not_found(
     assert stranger.get("/v1/payments").json()["data"] == []
 
 
-def test_the_timeline_tells_every_step_in_order(
+def test_the_timeline_has_every_step_in_order(
     web: RunningWeb, merchant: Client
 ) -> None:
     payment_id = submitted(merchant)
@@ -250,7 +250,7 @@ def test_a_read_waits_until_the_payment_is_settled(
     assert time.monotonic() - began < 5
 
 
-def test_a_read_does_not_wait_for_what_is_settled(
+def test_a_read_of_a_settled_payment_does_not_wait(
     web: RunningWeb, merchant: Client
 ) -> None:
     payment_id = submitted(merchant)
@@ -261,7 +261,7 @@ def test_a_read_does_not_wait_for_what_is_settled(
     assert time.monotonic() - began < 5
 
 
-def test_a_read_that_waited_in_vain_says_how_things_are(merchant: Client) -> None:
+def test_a_read_that_times_out_returns_the_current_payment(merchant: Client) -> None:
     payment_id = submitted(merchant)
     began = time.monotonic()
     answer = merchant.get(f"/v1/payments/{payment_id}?wait=1")
@@ -270,7 +270,9 @@ def test_a_read_that_waited_in_vain_says_how_things_are(merchant: Client) -> Non
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
-def test_operators_read_and_do_not_submit(web: RunningWeb, role: Role) -> None:
+def test_an_operators_key_reads_and_does_not_submit(
+    web: RunningWeb, role: Role
+) -> None:
     operator = web.client(role)
     assert operator.get("/v1/payments").status_code == 200
     answer = operator.submit(stripe_payment())
@@ -278,7 +280,7 @@ def test_operators_read_and_do_not_submit(web: RunningWeb, role: Role) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
-def test_operators_read_any_merchants_payment_by_its_id(
+def test_an_operators_key_reads_any_merchants_payment_by_its_id(
     web: RunningWeb, merchant: Client, role: Role
 ) -> None:
     payment_id = submitted(merchant)
@@ -289,7 +291,7 @@ def test_operators_read_any_merchants_payment_by_its_id(
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "payment_not_found")
 
 
-def test_a_key_of_another_mode_is_told_so(web: RunningWeb) -> None:
+def test_a_key_of_another_mode_gets_its_own_problem(web: RunningWeb) -> None:
     live = web.client(mode=Mode.LIVE)
     for answer in (live.get("/v1/payments"), live.submit(stripe_payment())):
         assert (answer.status_code, answer.json()["code"]) == (403, "mode_not_served")

@@ -68,7 +68,7 @@ def beat(web: RunningWeb) -> int:
         database.client.close()
 
 
-def test_an_operator_finds_what_is_stuck_of_all_merchants(
+def test_a_search_finds_stuck_operations_of_all_merchants(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     first = stuck(web, merchant, reference=None)
@@ -86,7 +86,7 @@ def test_an_operator_finds_what_is_stuck_of_all_merchants(
     assert operator.get(f"{FOUND}?merchant={name}&state=dead").json()["data"] == []
 
 
-def test_a_payment_that_was_submitted_without_a_provider_has_that_it_was_routed_to(
+def test_a_payment_without_a_requested_provider_shows_the_routed_one(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     """In the list of operations, in a frozen set, and in both tables."""
@@ -105,7 +105,7 @@ def test_a_payment_that_was_submitted_without_a_provider_has_that_it_was_routed_
         assert payment_id in shown.stdout and "stripe" in shown.stdout
 
 
-def test_a_job_without_a_provider_is_shown_with_that_it_was_routed_to(
+def test_a_stuck_operation_without_a_requested_provider_shows_the_routed_one(
     web: RunningWeb, merchant: Client
 ) -> None:
     environment = {"PAYMENTS_URL": web.base, "PAYMENTS_API_KEY": merchant.secret}
@@ -118,7 +118,9 @@ def test_a_job_without_a_provider_is_shown_with_that_it_was_routed_to(
 
 
 @pytest.mark.parametrize("role", [Role.MERCHANT, Role.OPERATOR, Role.ADMIN])
-def test_only_operators_and_admins_operate(web: RunningWeb, role: Role) -> None:
+def test_a_replay_needs_the_role_of_an_operator_or_admin(
+    web: RunningWeb, role: Role
+) -> None:
     client, allowed = web.client(role), role is not Role.MERCHANT
     answers = [
         client.get(FOUND),
@@ -132,7 +134,7 @@ def test_only_operators_and_admins_operate(web: RunningWeb, role: Role) -> None:
     assert [one.status_code for one in answers] == expected
 
 
-def test_a_set_is_frozen_run_and_told(
+def test_a_replay_is_previewed_started_and_reported(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     payment_id = stuck(web, merchant)
@@ -162,7 +164,7 @@ def test_a_set_is_frozen_run_and_told(
     assert beat(web) == 0
 
 
-def test_a_canceled_set_is_not_carried_out(
+def test_a_canceled_replay_is_not_carried_out(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     stuck(web, merchant)
@@ -175,7 +177,7 @@ def test_a_canceled_set_is_not_carried_out(
     assert beat(web) == 0
 
 
-def test_items_come_page_by_page(
+def test_replay_items_are_read_page_by_page(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     ids = [stuck(web, merchant, reference=None) for _ in range(3)]
@@ -187,7 +189,7 @@ def test_items_come_page_by_page(
     assert not rest["has_more"]
 
 
-def test_a_person_says_what_became_of_a_review(
+def test_a_review_is_resolved_by_an_operator(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     payment_id = stuck(web, merchant)
@@ -205,7 +207,7 @@ def test_a_person_says_what_became_of_a_review(
     )
 
 
-def test_a_shop_sees_that_a_person_said_no(
+def test_a_negative_resolution_is_shown_to_the_merchant(
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     payment_id = stuck(web, merchant)
@@ -230,20 +232,24 @@ def test_a_shop_sees_that_a_person_said_no(
         ({"created_from": "yesterday"}, "/created_from"),
     ],
 )
-def test_a_wrong_filter_is_told(operator: Client, body: Any, pointer: str) -> None:
+def test_an_invalid_filter_is_refused(
+    operator: Client, body: Any, pointer: str
+) -> None:
     answer = post(operator, SETS, body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
 
 
-def test_a_run_needs_a_reason_and_a_sane_rate(operator: Client) -> None:
+def test_a_replay_needs_a_reason_and_a_rate_within_bounds(operator: Client) -> None:
     where = post(operator, SETS, {"merchant": "nobody"}).headers["Location"]
     for body in ({}, {"reason": ""}, {"reason": "r", "rate": 51}):
         assert post(operator, f"{where}/run", body).status_code == 422
     assert operator.get(where).json()["stage"] == "previewed"
 
 
-def test_a_state_that_is_not_stuck_needs_a_merchant(operator: Client) -> None:
+def test_a_search_for_a_state_that_is_not_stuck_needs_a_merchant(
+    operator: Client,
+) -> None:
     answer = operator.get(f"{FOUND}?state=succeeded")
     assert (answer.status_code, answer.json()["reason"]) == (409, "too_wide")
 

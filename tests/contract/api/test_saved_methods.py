@@ -59,7 +59,7 @@ def test_a_saved_method_is_shown_to_its_merchant_and_nowhere_else(
         ({**PAYER, "setup_future_usage": "off_session"}, "/return_url"),
     ],
 )
-def test_what_contradicts_itself_is_refused_and_says_where(
+def test_contradictory_fields_are_refused_with_their_pointer(
     merchant: Client, fields: dict[str, Any], pointer: str
 ) -> None:
     answer = merchant.submit(stripe_payment(**fields))
@@ -68,13 +68,13 @@ def test_what_contradicts_itself_is_refused_and_says_where(
     assert merchant.get("/v1/payments").json()["data"] == []
 
 
-def test_a_card_number_is_no_customer(merchant: Client) -> None:
+def test_a_card_number_as_customer_is_refused(merchant: Client) -> None:
     answer = merchant.submit(stripe_payment(customer={"id": "4242424242424242"}))
     assert answer.status_code == 422
     assert answer.json()["code"] == "card_number_refused"
 
 
-def test_fees_are_shown_of_each_operation_and_in_sum(
+def test_fees_are_shown_for_each_operation_and_in_total(
     web: RunningWeb, merchant: Client
 ) -> None:
     made = merchant.submit(stripe_payment()).json()
@@ -87,7 +87,7 @@ def test_fees_are_shown_of_each_operation_and_in_sum(
 
 
 @pytest.mark.parametrize("several", [True, False])
-def test_a_hold_says_whether_a_capture_may_leave_the_rest(
+def test_an_authorization_shows_whether_it_can_be_captured_in_parts(
     web: RunningWeb, merchant: Client, several: bool
 ) -> None:
     asked = stripe_payment(capture="manual", multicapture=True)
@@ -100,7 +100,9 @@ def test_a_hold_says_whether_a_capture_may_leave_the_rest(
     assert merchant.get(path).json()["authorization"]["multicapture"] is several
 
 
-def test_paypal_always_may(web: RunningWeb, merchant: Client) -> None:
+def test_an_authorization_at_paypal_can_always_be_captured_in_parts(
+    web: RunningWeb, merchant: Client
+) -> None:
     made = merchant.submit(stripe_payment(**WALLET, capture="manual")).json()
     web.work(made["id"], Answer(Verdict.SUCCEEDED, PRICE, {"order": "5O1"}))
     shown = merchant.get(f"/v1/payments/{made['id']}").json()

@@ -119,12 +119,14 @@ def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
     assert stored is not None and stored["amount"] == 1999
 
 
-def test_keys_of_two_merchants_do_not_meet(web: RunningWeb, merchant: Client) -> None:
+def test_equal_keys_of_two_merchants_are_independent(
+    web: RunningWeb, merchant: Client
+) -> None:
     ids = {one.submit(FULL, key="k").json()["id"] for one in (merchant, web.client())}
     assert len(ids) == 2
 
 
-def test_one_key_at_the_same_time_makes_one_payment(
+def test_concurrent_requests_with_one_key_make_one_payment(
     web: RunningWeb, merchant: Client
 ) -> None:
     with ThreadPoolExecutor(16) as threads:
@@ -136,7 +138,7 @@ def test_one_key_at_the_same_time_makes_one_payment(
     assert len(merchant.get("/v1/payments").json()["data"]) == 1
 
 
-def test_a_scheduled_payment_is_due_when_it_was_asked_for(merchant: Client) -> None:
+def test_a_scheduled_payment_is_due_at_its_requested_time(merchant: Client) -> None:
     at = (now() + timedelta(days=1)).replace(microsecond=0)
     asked = at.astimezone().isoformat()
     answer = merchant.submit(stripe_payment(execute_at=asked))
@@ -214,7 +216,7 @@ def test_every_missing_field_is_named(merchant: Client) -> None:
     }
 
 
-def test_a_merchant_without_accounts_of_its_own_names_the_provider(
+def test_the_provider_is_required_of_a_merchant_without_own_accounts(
     merchant: Client,
 ) -> None:
     named = stripe_payment()
@@ -267,7 +269,7 @@ def test_a_request_without_a_proper_key_is_refused(
 
 
 @pytest.mark.parametrize("key", ["k" * 255, "a key, with: ~!", '"a \\"quoted\\" key"'])
-def test_unusual_keys_are_taken(merchant: Client, key: str) -> None:
+def test_unusual_keys_are_accepted(merchant: Client, key: str) -> None:
     assert merchant.submit(stripe_payment(), key=key).status_code == 202
 
 

@@ -54,12 +54,12 @@ def test_an_order_waits_for_its_payer_with_a_link(paypal_sdk: Any) -> None:
     assert read.purchase_units[0].custom_id == "op-1"
 
 
-def test_a_request_id_that_comes_again_gets_the_same_order(paypal_sdk: Any) -> None:
+def test_a_repeated_request_id_gets_the_same_order(paypal_sdk: Any) -> None:
     body, key = order_body(None), new_key()
     assert create(paypal_sdk, body, key).id == create(paypal_sdk, body, key).id
 
 
-def test_an_order_that_nobody_approved_cannot_be_carried_out(paypal_sdk: Any) -> None:
+def test_an_unapproved_order_cannot_be_captured(paypal_sdk: Any) -> None:
     order = create(paypal_sdk, order_body(None))
     with pytest.raises(ErrorException) as caught:
         paypal_sdk.orders.capture_order({"id": order.id})
@@ -67,7 +67,7 @@ def test_an_order_that_nobody_approved_cannot_be_carried_out(paypal_sdk: Any) ->
     assert issue_of(caught) == "ORDER_NOT_APPROVED"
 
 
-def test_what_does_not_exist_is_not_found(paypal_sdk: Any) -> None:
+def test_a_missing_object_is_not_found(paypal_sdk: Any) -> None:
     for read, wanted in (
         (paypal_sdk.orders.get_order, {"id": "5O190127TN364715T"}),
         (paypal_sdk.payments.get_captured_payment, {"capture_id": "5O190127TN364715T"}),
@@ -86,7 +86,7 @@ def test_what_does_not_exist_is_not_found(paypal_sdk: Any) -> None:
         ("1,000.00", "USD", "INVALID_PARAMETER_SYNTAX"),
     ],
 )
-def test_an_amount_that_paypal_does_not_take_is_refused(
+def test_an_amount_that_paypal_does_not_accept_is_refused(
     paypal_sdk: Any, value: str, currency: str, issue: str
 ) -> None:
     with pytest.raises(ErrorException) as caught:
@@ -101,7 +101,7 @@ def test_a_wrong_secret_is_refused(paypal_at: PayPalAt) -> None:
         stranger.orders.get_order({"id": "5O190127TN364715T"})
 
 
-def test_an_order_that_its_payer_approved_is_captured_once(
+def test_an_approved_order_is_captured_once(
     paypal_sdk: Any, only_at_simulated_paypal: OnlySimulated
 ) -> None:
     simulated = only_at_simulated_paypal("lets a program be the payer")
@@ -135,7 +135,7 @@ def test_a_saved_wallet_pays_and_its_fee_and_net_add_up(
     assert read.supplementary_data.related_ids.order_id == order.id
 
 
-def test_refunds_never_pass_what_was_captured(paypal_sdk: Any, wallet: str) -> None:
+def test_refunds_never_exceed_the_captured_amount(paypal_sdk: Any, wallet: str) -> None:
     [capture] = payments_of(create(paypal_sdk, order_body(wallet))).captures
     part = refund(paypal_sdk, capture.id, "12.00")
     assert (part.status, part.amount.value) == ("COMPLETED", "12.00")
@@ -206,7 +206,7 @@ def test_a_wallet_is_saved_while_it_pays(
     assert token.customer.id == saved.customer.id
 
 
-def test_a_wallet_is_saved_only_where_its_payer_finds_the_way_back(
+def test_a_wallet_is_saved_only_with_return_addresses(
     paypal_sdk: Any,
 ) -> None:
     body = order_body(None)

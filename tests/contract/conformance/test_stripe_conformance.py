@@ -61,7 +61,7 @@ def test_a_charge_moves_money_once(
         ("pm_card_chargeDeclinedProcessingError", "processing_error", None),
     ],
 )
-def test_a_decline_says_why_and_leaves_the_intent_to_another_method(
+def test_a_decline_has_a_reason_and_leaves_the_intent_to_another_method(
     stripe_sdk: Client, method: str, code: str, decline_code: str | None
 ) -> None:
     with pytest.raises(stripe.CardError) as caught:
@@ -156,7 +156,7 @@ def test_a_hold_is_captured_in_parts_where_the_account_can(stripe_sdk: Client) -
     assert (last.status, last.amount_received) == ("succeeded", 1200)
 
 
-def test_refunds_never_pass_what_was_charged(stripe_sdk: Client) -> None:
+def test_refunds_never_exceed_the_charged_amount(stripe_sdk: Client) -> None:
     intent = pay_by_card(stripe_sdk)
     create = stripe_sdk.v1.refunds.create
     part = create({"payment_intent": intent.id, "amount": 1200})
@@ -172,7 +172,7 @@ def test_refunds_never_pass_what_was_charged(stripe_sdk: Client) -> None:
     assert {each.id for each in listed} == {part.id, rest.id}
 
 
-def test_a_key_that_comes_again_gets_the_first_answer_and_its_own_parameters_only(
+def test_a_repeated_key_gets_the_first_answer_and_accepts_no_other_parameters(
     stripe_sdk: Client,
 ) -> None:
     params: Any = {"amount": 1999, "currency": "usd"}
@@ -205,7 +205,7 @@ def test_a_wrong_parameter_is_named(
     assert (caught.value.param, caught.value.code) == (param, code)
 
 
-def test_what_does_not_exist_is_not_found(stripe_sdk: Client) -> None:
+def test_a_missing_object_is_not_found(stripe_sdk: Client) -> None:
     with pytest.raises(stripe.InvalidRequestError) as caught:
         stripe_sdk.v1.payment_intents.retrieve("pi_nobody")
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
@@ -272,7 +272,7 @@ def test_a_dispute_takes_the_amount_and_a_fee(stripe_sdk: Client) -> None:
         assert line.fee > 0
 
 
-def test_events_tell_of_a_payment_with_all_of_it(stripe_sdk: Client) -> None:
+def test_events_of_a_payment_have_all_of_its_fields(stripe_sdk: Client) -> None:
     intent = pay_by_card(stripe_sdk)
 
     def told() -> list[dict[str, Any]]:

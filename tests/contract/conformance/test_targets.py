@@ -26,11 +26,11 @@ MERCHANT = {
 SUITE_TIMEOUT = 120
 
 
-def test_an_environment_that_names_nothing_leaves_the_simulators() -> None:
+def test_an_environment_without_credentials_selects_the_simulators() -> None:
     assert stripe_named({}) is None and paypal_named({}) is None
 
 
-def test_credentials_alone_mean_the_provider_s_own_test_environment() -> None:
+def test_credentials_alone_select_the_providers_own_test_environment() -> None:
     named = stripe_named({"STRIPE_TEST_SECRET_KEY": "sk_test_x"})
     assert named == StripeAt(STRIPE_BASE, "sk_test_x")
     assert paypal_named(MERCHANT) == PayPalAt(PAYPAL_BASE, "client", "secret", None)
@@ -48,7 +48,7 @@ def test_real_money_is_never_moved(host: str) -> None:
         paypal_named({"PAYPAL_SANDBOX_CLIENT_ID": "client"})
 
 
-def test_the_suite_runs_at_the_addresses_that_the_environment_names() -> None:
+def test_the_suite_runs_at_the_addresses_in_the_environment() -> None:
     with simulator("stripe") as stripe, simulator("paypal") as paypal:
         environ = os.environ | {
             "PAYPAL_SANDBOX_VAULT_ID": "",

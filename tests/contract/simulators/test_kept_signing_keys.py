@@ -29,7 +29,7 @@ def test_a_later_run_has_the_same_root_and_signs_with_the_same_key(
     assert later.verify(sent)
 
 
-def test_the_file_is_its_owners_alone_and_made_anew_where_it_is_spoilt(
+def test_the_key_file_is_private_and_replaced_if_damaged(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "keys.pem"
@@ -41,5 +41,5 @@ def test_the_file_is_its_owners_alone_and_made_anew_where_it_is_spoilt(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_without_a_file_every_run_has_keys_of_its_own() -> None:
+def test_every_run_without_a_file_has_its_own_keys() -> None:
     assert Signer().root_pem != Signer().root_pem

@@ -38,7 +38,7 @@ def move_dispute(paypal: PayPalCaller, id: str, status: str) -> dict[str, Any]:
     return shown
 
 
-def test_a_claim_is_listed_and_read_with_the_capture_that_it_is_about(
+def test_a_claim_is_listed_and_read_with_its_capture(
     paypal: PayPalCaller,
 ) -> None:
     order = paypal.order(custom_id="op-1", invoice_id=new_key()).json()
@@ -141,7 +141,7 @@ def test_a_capture_is_disputed_once_and_only_when_it_holds_money(
         assert answer.status_code == 400 and word in answer.json()["error"]
 
 
-def test_every_step_of_a_dispute_is_told(receiver: Receiver) -> None:
+def test_every_step_of_a_dispute_sends_an_event(receiver: Receiver) -> None:
     with simulator("paypal", "--webhook-url", receiver.url) as running:
         paypal = PayPalCaller(running)
         [capture] = captures_of(paypal.order().json())
@@ -165,7 +165,7 @@ def test_every_step_of_a_dispute_is_told(receiver: Receiver) -> None:
         assert paypal.call("GET", path).json() == told["resource"]
 
 
-def test_one_that_the_payer_withdraws_moves_no_money(paypal: PayPalCaller) -> None:
+def test_a_dispute_withdrawn_by_the_payer_moves_no_money(paypal: PayPalCaller) -> None:
     [capture] = captures_of(paypal.order().json())
     id = open_dispute(paypal, capture=capture["id"], status="OPEN")["dispute_id"]
     moved = move_dispute(paypal, id, "canceled")

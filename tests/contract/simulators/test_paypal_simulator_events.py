@@ -154,7 +154,7 @@ REFUND_PENDING = "PAYMENT.REFUND.PENDING"
         ),
     ],
 )
-def test_every_change_is_told(
+def test_every_change_sends_an_event(
     telling: PayPalCaller,
     module_receiver: Receiver,
     happens: Callable[[PayPalCaller], None],
@@ -167,7 +167,7 @@ def test_every_change_is_told(
     assert sorted(module_receiver.types()) == sorted(events)
 
 
-def test_an_event_names_its_resource_and_what_it_belongs_to(
+def test_an_event_names_its_resource_and_the_related_ids(
     telling: PayPalCaller, module_receiver: Receiver
 ) -> None:
     module_receiver.received.clear()

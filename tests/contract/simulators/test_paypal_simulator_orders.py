@@ -122,7 +122,7 @@ def test_an_approved_order_can_still_be_declined_and_approved_again(
     assert paypal.call("POST", path).json()["status"] == "COMPLETED"
 
 
-def test_a_payer_action_is_asked_for_with_a_link_to_the_order(
+def test_a_required_payer_action_has_a_link_to_the_order(
     paypal: PayPalCaller,
 ) -> None:
     answer = paypal.order("vault_payer_action")
@@ -191,7 +191,7 @@ def test_the_ledger_counts_in_iso_4217_minor_units(
         ("19.99", "dollars", 400, "INVALID_STRING_LENGTH"),
     ],
 )
-def test_an_amount_that_paypal_does_not_take_is_refused(
+def test_an_amount_that_paypal_does_not_accept_is_refused(
     paypal: PayPalCaller, value: Any, currency: str, status: int, issue: str
 ) -> None:
     answer = paypal.order(value=value, currency=currency)
@@ -250,7 +250,7 @@ def test_an_order_can_be_patched_until_it_is_completed(paypal: PayPalCaller) -> 
     assert issue_of(paypal.call("PATCH", path, patch)) == "ORDER_ALREADY_COMPLETED"
 
 
-def test_the_minimal_answer_has_no_more_than_it_must(paypal: PayPalCaller) -> None:
+def test_the_minimal_answer_has_only_id_status_and_links(paypal: PayPalCaller) -> None:
     body = order_body(None)
     order = paypal.call("POST", "/v2/checkout/orders", body, minimal=True).json()
     assert set(order) == {"id", "status", "links"}

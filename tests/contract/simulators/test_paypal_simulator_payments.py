@@ -44,7 +44,7 @@ def test_an_authorization_is_captured_in_parts_up_to_its_limit(
     assert issue_of(paypal.call("POST", f"{path}/void")) == "PREVIOUSLY_CAPTURED"
 
 
-def test_a_voided_authorization_releases_what_is_left_and_takes_no_more(
+def test_a_voided_authorization_releases_the_rest_and_cannot_be_captured(
     paypal: PayPalCaller,
 ) -> None:
     held = authorized(paypal)
@@ -96,7 +96,7 @@ def test_an_authorization_that_lapses_is_voided_when_its_time_ends(
     assert [row["kind"] for row in paypal.simulator.movements(id=id)] == ["authorize"]
 
 
-def test_refunds_never_pass_what_was_captured(paypal: PayPalCaller) -> None:
+def test_refunds_never_exceed_the_captured_amount(paypal: PayPalCaller) -> None:
     [capture] = captures_of(paypal.order().json())
     path = f"{PAYMENTS}/captures/{capture['id']}"
 
@@ -121,7 +121,7 @@ def test_refunds_never_pass_what_was_captured(paypal: PayPalCaller) -> None:
     ("vault", "status", "rows"),
     [("vault_refund_pending", "COMPLETED", 1), ("vault_refund_failed", "FAILED", 0)],
 )
-def test_a_refund_by_bank_is_known_days_later(
+def test_a_refund_by_bank_ends_days_later(
     paypal: PayPalCaller, vault: str, status: str, rows: int
 ) -> None:
     [capture] = captures_of(paypal.order(vault).json())
@@ -141,7 +141,7 @@ def test_a_refund_without_funds_is_refused(paypal: PayPalCaller) -> None:
     assert issue_of(answer) == "REFUND_FAILED_INSUFFICIENT_FUNDS"
 
 
-def test_another_merchant_s_order_is_not_found(paypal: PayPalCaller) -> None:
+def test_another_merchants_order_is_not_found(paypal: PayPalCaller) -> None:
     order = paypal.order().json()["id"]
     stranger = PayPalCaller(paypal.simulator)
     answer = stranger.call("GET", f"/v2/checkout/orders/{order}")

@@ -95,7 +95,7 @@ def test_a_search_comes_in_pages(merchant: PayPalCaller) -> None:
         ({"page": 0}, "INVALID_PARAMETER_VALUE"),
     ],
 )
-def test_a_search_that_is_no_good_is_refused(
+def test_an_invalid_search_is_refused(
     merchant: PayPalCaller, query: dict[str, object], issue: str
 ) -> None:
     answer = search(merchant, **query)
@@ -108,7 +108,7 @@ def test_a_merchant_sees_its_own_transactions_alone(
     assert infos(search(PayPalCaller(reporting))) == []
 
 
-def test_a_report_that_is_late_lacks_what_is_young(
+def test_a_late_report_lacks_recent_transactions(
     merchant: PayPalCaller, reporting: Simulator
 ) -> None:
     reporting.post("/_drift", {"do": "report_late", "seconds": 3600})

@@ -7,7 +7,9 @@ import paypalrestsdk
 from tests.support.simulator_process import Simulator, new_key, order_body
 
 
-def test_paypalrestsdk_talks_to_it_unchanged(paypal_simulator: Simulator) -> None:
+def test_paypalrestsdk_works_unchanged_with_the_simulator(
+    paypal_simulator: Simulator,
+) -> None:
     api = paypalrestsdk.Api(
         mode="sandbox",
         endpoint=paypal_simulator.url,

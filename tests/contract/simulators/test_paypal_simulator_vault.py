@@ -60,7 +60,7 @@ def vault_of(order: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("intent", "kind"), [("CAPTURE", "charge"), ("AUTHORIZE", "authorize")]
 )
-def test_a_wallet_that_was_saved_pays_without_its_payer(
+def test_a_saved_wallet_pays_without_its_payer(
     paypal: PayPalCaller, intent: str, kind: str
 ) -> None:
     order = saving_order(paypal, intent)
@@ -80,7 +80,7 @@ def test_a_wallet_that_was_saved_pays_without_its_payer(
     assert (row["kind"], row["amount"]) == (kind, 1999)
 
 
-def test_a_saved_wallet_is_its_merchant_s_until_it_is_deleted(
+def test_a_saved_wallet_belongs_to_its_merchant_until_it_is_deleted(
     paypal: PayPalCaller,
 ) -> None:
     order = saving_order(paypal)
@@ -125,7 +125,7 @@ def test_a_wallet_is_saved_on_success_only(paypal: PayPalCaller) -> None:
 @pytest.mark.parametrize(
     "vault", [{}, {"store_in_vault": "ALWAYS"}, {"store_in_vault": "ON_SUCCESS"}]
 )
-def test_a_wish_that_paypal_s_schema_forbids_is_refused(
+def test_a_save_request_that_paypals_schema_forbids_is_refused(
     paypal: PayPalCaller, vault: dict[str, str]
 ) -> None:
     body = order_body(None)
@@ -135,7 +135,7 @@ def test_a_wish_that_paypal_s_schema_forbids_is_refused(
 
 
 @pytest.mark.parametrize("missing", ["return_url", "cancel_url"])
-def test_a_wallet_is_saved_only_where_its_payer_finds_the_way_back(
+def test_a_wallet_is_saved_only_with_return_addresses(
     paypal: PayPalCaller, missing: str
 ) -> None:
     body = order_body(None)
@@ -147,7 +147,7 @@ def test_a_wallet_is_saved_only_where_its_payer_finds_the_way_back(
     assert issue_of(answer) == f"{missing.upper()}_REQUIRED"
 
 
-def test_a_saved_wallet_is_told_of(receiver: Receiver) -> None:
+def test_a_saved_wallet_sends_an_event(receiver: Receiver) -> None:
     with simulator("paypal", "--webhook-url", receiver.url) as running:
         paypal = PayPalCaller(running)
         order = saving_order(paypal)

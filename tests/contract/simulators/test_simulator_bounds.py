@@ -144,7 +144,7 @@ def test_events_are_kept_up_to_a_bound_and_the_oldest_are_forgotten() -> None:
         (Bounds(accounts=1), "/v1/payment_intents", FORM),
     ],
 )
-def test_a_full_simulator_makes_no_more_of_what_it_keeps(
+def test_a_full_simulator_creates_no_further_objects(
     bounds: Bounds,
     path: str,
     form: dict[str, str],
@@ -153,7 +153,7 @@ def test_a_full_simulator_makes_no_more_of_what_it_keeps(
     assert answers == [200, 500]
 
 
-def test_a_payment_succeeds_though_no_more_disputes_are_kept() -> None:
+def test_a_payment_succeeds_if_no_further_dispute_can_be_stored() -> None:
     disputing = FORM | {"payment_method": "pm_card_createDispute"}
     call = ("/v1/payment_intents", disputing)
     (first, one), (second, other), (third, refused) = posts(

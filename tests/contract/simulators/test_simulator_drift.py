@@ -89,7 +89,7 @@ def test_paypals_books_drift(drifting: dict[str, Simulator]) -> None:
         {"do": "lose_refund", "id": "none"},
     ],
 )
-def test_what_cannot_drift_is_told_and_changes_nothing(
+def test_an_impossible_drift_is_refused_and_changes_nothing(
     drifting: dict[str, Simulator], name: str, what: object
 ) -> None:
     before = drifting[name].get("/_ledger")
@@ -98,6 +98,6 @@ def test_what_cannot_drift_is_told_and_changes_nothing(
     assert drifting[name].get("/_ledger") == before
 
 
-def test_stripe_is_never_late(drifting: dict[str, Simulator]) -> None:
+def test_stripes_lists_are_never_late(drifting: dict[str, Simulator]) -> None:
     late = drifting["stripe"].post("/_drift", {"do": "report_late", "seconds": 1})
     assert late.status_code == 400

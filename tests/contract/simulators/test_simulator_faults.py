@@ -77,7 +77,7 @@ def test_delay_holds_the_call_before_or_after_it_is_carried_out(
     assert len(stripe_simulator.movements(key=key)) == 1
 
 
-def test_answer_gives_what_was_armed_and_does_nothing(
+def test_an_armed_answer_is_given_without_an_effect(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     key = new_key()
@@ -96,7 +96,7 @@ def test_answer_gives_what_was_armed_and_does_nothing(
     assert stripe_simulator.movements(key=key) == []
 
 
-def test_malformed_charges_and_answers_what_is_not_json(
+def test_a_malformed_answer_follows_a_charge_and_is_not_json(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     key = new_key()
@@ -108,7 +108,7 @@ def test_malformed_charges_and_answers_what_is_not_json(
     assert len(stripe_simulator.movements(key=key)) == 1
 
 
-def test_rate_limit_answers_in_the_provider_s_own_shape(
+def test_rate_limit_answers_in_the_providers_own_shape(
     stripe_simulator: Simulator, paypal: PayPalCaller, merchant: str
 ) -> None:
     stripe_simulator.arm(do="rate_limit", seconds=7)
@@ -214,7 +214,7 @@ def test_the_first_matching_fault_wins_and_counts_down(
         ([], "JSON object"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused_and_not_armed(
+def test_an_invalid_fault_is_refused_and_not_armed(
     stripe_simulator: Simulator, fault: object, why: str
 ) -> None:
     answer = stripe_simulator.post("/_faults", fault)
@@ -223,7 +223,9 @@ def test_a_fault_that_makes_no_sense_is_refused_and_not_armed(
     assert stripe_simulator.get("/_faults")["faults"] == []
 
 
-def test_faults_leave_the_control_endpoints_alone(stripe_simulator: Simulator) -> None:
+def test_faults_do_not_affect_the_control_endpoints(
+    stripe_simulator: Simulator,
+) -> None:
     stripe_simulator.arm(do="drop", times=100)
     assert stripe_simulator.get("/_health")["status"] == "ok"
     assert stripe_simulator.get("/_ledger").keys() == {"movements"}
@@ -262,7 +264,7 @@ def test_a_body_over_a_mebibyte_is_refused(
     assert refused.status_code == 413
 
 
-def test_latency_is_waited_for_before_the_charge_and_not_by_control_calls(
+def test_latency_delays_charges_and_no_control_calls(
     merchant: str,
 ) -> None:
     with simulator("stripe", "--latency", "0.3") as running:

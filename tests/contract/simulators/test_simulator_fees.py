@@ -52,7 +52,7 @@ def test_stripe_shows_the_fee_and_the_net_where_the_charge_is_expanded(
     assert read.balance_transaction.net == line.net
 
 
-def test_stripe_keeps_the_fee_of_what_is_refunded_and_takes_a_failed_refund_back(
+def test_stripe_keeps_the_fee_of_a_refunded_charge_and_reverses_a_failed_refund(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     intent = pay_by_card(stripe_client, "pm_card_refundFail", amount=10_000)

@@ -24,7 +24,7 @@ INTENTS = "/v1/payment_intents"
 ORDERS = "/v2/checkout/orders"
 
 
-def test_stripe_gives_the_stored_answer_again(
+def test_stripe_repeats_the_stored_answer(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     key = new_key()
@@ -41,7 +41,7 @@ def test_stripe_gives_the_stored_answer_again(
     assert len(stripe_simulator.movements(key=key)) == 1
 
 
-def test_stripe_gives_a_decline_again_without_asking_the_issuer(
+def test_stripe_repeats_a_decline_without_asking_the_issuer(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     form = CHARGE | {"payment_method": "pm_card_chargeDeclined"}
@@ -56,7 +56,7 @@ def test_stripe_gives_a_decline_again_without_asking_the_issuer(
     assert len(listed["data"]) == 1
 
 
-def test_stripe_refuses_a_key_that_comes_with_other_parameters(
+def test_stripe_refuses_a_key_with_other_parameters(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     client = stripe_simulator.stripe_sdk(merchant)
@@ -119,7 +119,7 @@ def test_stripe_stores_nothing_for_a_wrong_parameter_or_a_rate_limit(
     assert "Idempotent-Replayed" not in right.headers
 
 
-def test_stripe_says_in_use_while_the_first_request_runs(
+def test_stripe_answers_in_use_while_the_first_request_runs(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     key = new_key()
@@ -150,7 +150,7 @@ def test_stripe_says_in_use_while_the_first_request_runs(
     assert len(stripe_simulator.movements(key=key)) == 1
 
 
-def test_paypal_answers_a_repeated_order_with_its_state_by_then(
+def test_paypal_answers_a_repeated_order_with_its_current_state(
     paypal: PayPalCaller,
 ) -> None:
     key = new_key()
@@ -166,7 +166,7 @@ def test_paypal_answers_a_repeated_order_with_its_state_by_then(
     assert len(paypal.simulator.movements(key=key)) == 1
 
 
-def test_paypal_refuses_an_id_that_comes_with_another_body(
+def test_paypal_refuses_a_request_id_with_another_body(
     paypal: PayPalCaller,
 ) -> None:
     key = new_key()
@@ -204,7 +204,7 @@ def test_paypal_keeps_order_ids_six_hours_and_payment_ids_45_days(
     assert len(paypal.simulator.movements(key=refund_key)) == 2
 
 
-def test_paypal_says_in_progress_while_the_first_request_runs(
+def test_paypal_answers_in_progress_while_the_first_request_runs(
     paypal: PayPalCaller,
 ) -> None:
     key, held = new_key(), []
@@ -233,7 +233,7 @@ def test_paypal_says_in_progress_while_the_first_request_runs(
     assert len(paypal.simulator.movements(key=key)) == 1
 
 
-def test_a_paypal_order_that_was_declined_leaves_its_id_free(
+def test_a_declined_paypal_order_leaves_its_request_id_free(
     paypal: PayPalCaller,
 ) -> None:
     key = new_key()

@@ -55,7 +55,7 @@ def test_calls_beyond_the_limit_are_refused_as_stripe_does(
     assert len(limited_stripe.movements()) == 10 - len(refused)
 
 
-def test_an_account_may_go_on_once_time_has_passed(
+def test_an_account_gets_calls_again_after_a_while(
     limited_stripe: Simulator, merchant: str
 ) -> None:
     assert 429 in statuses(limited_stripe, merchant)
@@ -64,7 +64,9 @@ def test_an_account_may_go_on_once_time_has_passed(
     )
 
 
-def test_accounts_are_limited_apart(limited_stripe: Simulator, merchant: str) -> None:
+def test_accounts_are_limited_independently(
+    limited_stripe: Simulator, merchant: str
+) -> None:
     assert 429 in statuses(limited_stripe, merchant)
     assert statuses(limited_stripe, f"sk_test_{uuid.uuid4().hex}", 1) == [200]
 
@@ -106,7 +108,7 @@ def test_paypals_limit_is_set_and_ended_while_it_runs(
 
 
 @pytest.mark.parametrize("wrong", [-1, 1e9, "2", None, True])
-def test_a_limit_that_is_none_is_refused(
+def test_an_invalid_limit_is_refused(
     stripe_simulator: Simulator, wrong: object
 ) -> None:
     answer = stripe_simulator.post("/_rate_limit", {"per_second": wrong})
@@ -115,14 +117,14 @@ def test_a_limit_that_is_none_is_refused(
     assert stripe_simulator.get("/_rate_limit") == {"per_second": 0}
 
 
-def test_a_limit_that_is_none_does_not_start() -> None:
+def test_an_invalid_limit_stops_the_start() -> None:
     command = [sys.executable, "-m", "simulators", "stripe", "--rate-limit", "-1"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert "--rate-limit" in ended.stderr
 
 
-def test_the_accounts_that_are_counted_are_bounded() -> None:
+def test_the_number_of_counted_accounts_is_bounded() -> None:
     limit = RateLimit(1)
     assert limit.take("first") is None
     assert limit.take("first") is not None

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 INTENTS = "/v1/payment_intents"
 
 
-def test_every_object_of_stripe_has_the_fields_of_stripe_s_examples(
+def test_every_object_of_stripe_has_the_fields_of_stripes_examples(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     def call(method: str, path: str, form: dict[str, str] | None = None) -> Any:
@@ -61,7 +61,7 @@ def test_every_object_of_stripe_has_the_fields_of_stripe_s_examples(
     assert published_shapes.taken() == []
 
 
-def test_paypal_s_orders_and_payments_follow_its_schemas(paypal: PayPalCaller) -> None:
+def test_paypals_orders_and_payments_follow_its_schemas(paypal: PayPalCaller) -> None:
     for vault in ("vault_ok", "vault_pending", "vault_capture_declined"):
         for intent in ("CAPTURE", "AUTHORIZE"):
             paypal.order(vault, intent=intent, custom_id="op-1", description="Tickets")
@@ -81,7 +81,7 @@ def test_paypal_s_orders_and_payments_follow_its_schemas(paypal: PayPalCaller) -
     assert published_shapes.taken() == []
 
 
-def test_the_checks_see_a_field_too_few_one_too_many_and_another_type(
+def test_the_checks_find_a_missing_field_an_extra_field_and_another_type(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
     intent = stripe_simulator.stripe("POST", INTENTS, CHARGE, merchant=merchant).json()
@@ -99,7 +99,7 @@ def test_the_checks_see_a_field_too_few_one_too_many_and_another_type(
     assert list(stripe_problems({"error": {"type": "mood"}}))
 
 
-def test_the_checks_see_a_paypal_answer_that_its_operation_does_not_give(
+def test_the_checks_find_a_paypal_answer_unknown_to_its_operation(
     paypal: PayPalCaller,
 ) -> None:
     path = "/v2/checkout/orders"
@@ -117,7 +117,7 @@ def test_the_checks_see_a_paypal_answer_that_its_operation_does_not_give(
     assert list(event_problems(event))
 
 
-def test_every_answer_and_webhook_that_a_test_gets_is_checked(
+def test_every_answer_and_webhook_of_a_test_is_checked(
     receiver: Receiver, merchant: str
 ) -> None:
     with simulator("stripe", "--webhook-url", receiver.url) as running:

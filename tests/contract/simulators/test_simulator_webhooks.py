@@ -33,7 +33,7 @@ CHARGE_EVENTS = [
 ]
 
 
-def test_stripe_s_own_library_accepts_the_signature(receiver: Receiver) -> None:
+def test_stripes_own_library_accepts_the_signature(receiver: Receiver) -> None:
     secret = "whsec_of_the_test"
     options = ("--webhook-url", receiver.url, "--webhook-secret", secret)
     with simulator("stripe", *options) as running:
@@ -50,7 +50,7 @@ def test_stripe_s_own_library_accepts_the_signature(receiver: Receiver) -> None:
                 stripe.Webhook.construct_event(body, signature, "whsec_other")
 
 
-def test_a_webhook_is_sent_again_until_it_is_taken(receiver: Receiver) -> None:
+def test_a_webhook_is_sent_again_until_it_is_accepted(receiver: Receiver) -> None:
     receiver.statuses = [500, 503, 200]
     with simulator("stripe", "--webhook-url", receiver.url) as running:
         form = {"amount": "1999", "currency": "usd"}
@@ -101,7 +101,7 @@ def test_a_webhook_target_must_be_a_url(body: object) -> None:
         assert running.post("/_webhooks", body).status_code == 400
 
 
-def test_paypal_s_signature_is_verified_up_to_the_root(receiver: Receiver) -> None:
+def test_paypals_signature_is_verified_up_to_the_root(receiver: Receiver) -> None:
     options = ("--webhook-url", receiver.url, "--webhook-secret", "WH-OF-THE-TEST")
     with simulator("paypal", *options) as running:
         paypal = PayPalCaller(running)
@@ -152,7 +152,7 @@ def test_paypal_s_signature_is_verified_up_to_the_root(receiver: Receiver) -> No
         assert answer == {"verification_status": "FAILURE"}
 
 
-def test_a_secret_that_is_rolled_signs_beside_the_old_one(receiver: Receiver) -> None:
+def test_a_rolled_secret_signs_beside_the_old_one(receiver: Receiver) -> None:
     with simulator("stripe", "--webhook-url", receiver.url) as running:
         rolling = {
             "url": receiver.url,
@@ -186,9 +186,7 @@ def test_paypal_has_no_secret_to_roll(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("provider", ["stripe", "paypal"])
-def test_an_event_that_is_kept_can_be_sent_again(
-    receiver: Receiver, provider: str
-) -> None:
+def test_a_stored_event_can_be_sent_again(receiver: Receiver, provider: str) -> None:
     with simulator(provider) as running:
         if provider == "stripe":
             form = {"amount": "1999", "currency": "usd"}

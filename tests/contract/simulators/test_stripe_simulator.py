@@ -74,7 +74,7 @@ def test_a_charge_succeeds_and_moves_money_once(
         ),
     ],
 )
-def test_a_declined_card_raises_what_stripe_raises_and_moves_nothing(
+def test_a_declined_card_raises_stripes_error_and_moves_nothing(
     stripe_client: stripe.StripeClient,
     stripe_simulator: Simulator,
     method: str,
@@ -156,7 +156,7 @@ def test_an_authorization_lapses_after_seven_days(
     assert (lapsed.status, lapsed.cancellation_reason) == ("canceled", "automatic")
 
 
-def test_refunds_never_pass_what_was_charged(
+def test_refunds_never_exceed_the_charged_amount(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     intent = pay_by_card(stripe_client)

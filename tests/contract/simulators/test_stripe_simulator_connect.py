@@ -52,9 +52,7 @@ def test_an_account_that_the_key_may_not_use_is_refused(
     assert error.code == "account_invalid"
 
 
-def test_events_name_the_connected_account_that_they_are_about(
-    receiver: Receiver, merchant: str
-) -> None:
+def test_events_name_their_connected_account(receiver: Receiver, merchant: str) -> None:
     with simulator("stripe", "--webhook-url", receiver.url) as running:
         shop = running.stripe_sdk(merchant, "acct_shop")
         shop.v1.payment_intents.create(CHARGE)

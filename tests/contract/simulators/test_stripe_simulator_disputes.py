@@ -135,7 +135,7 @@ def test_an_inquiry_that_is_closed_leaves_the_money_refundable(
         ({"status": "won"}, "status must be one of"),
     ],
 )
-def test_a_dispute_that_cannot_be_opened_says_why(
+def test_a_dispute_that_cannot_be_opened_is_refused_with_a_reason(
     stripe_client: stripe.StripeClient,
     stripe_simulator: Simulator,
     wanted: dict[str, str],

@@ -116,7 +116,7 @@ UPDATED = ["refund.updated", "charge.refund.updated"]
         (refund_in_vain, [*REFUNDED, *UPDATED, "refund.failed"]),
     ],
 )
-def test_every_change_is_told_in_order(
+def test_every_change_sends_its_events_in_order(
     stripe_client: Client,
     stripe_simulator: Simulator,
     happens: Callable[[Client, Simulator], None],

@@ -63,14 +63,16 @@ def test_the_old_key_works_until_its_end_and_is_refused_then(merchant: str) -> N
         {"old": 1, "new": []},
     ],
 )
-def test_what_is_no_roll_is_refused_with_a_sentence(
+def test_an_invalid_roll_is_refused_with_a_sentence(
     stripe_simulator: Simulator, wanted: dict[str, object]
 ) -> None:
     answer = stripe_simulator.post("/_keys/roll", wanted)
     assert answer.status_code == 400 and answer.json()["error"]
 
 
-def test_a_key_is_rolled_to_once(stripe_simulator: Simulator, merchant: str) -> None:
+def test_a_new_key_replaces_one_key_only(
+    stripe_simulator: Simulator, merchant: str
+) -> None:
     new = rolled(stripe_simulator, merchant)
     again = stripe_simulator.post("/_keys/roll", {"old": f"{merchant}x", "new": new})
     assert (again.status_code, again.json()["error"]) == (400, "new was rolled before")

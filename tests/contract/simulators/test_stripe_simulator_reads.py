@@ -35,7 +35,7 @@ def test_a_wrong_parameter_is_refused_and_named(
     assert (caught.value.param, caught.value.code) == (param, code)
 
 
-def test_amounts_are_in_the_currency_s_own_smallest_unit(
+def test_amounts_are_in_the_currencys_own_smallest_unit(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     for currency, amount in (("jpy", 1999), ("kwd", 1990), ("huf", 199900)):
@@ -44,14 +44,14 @@ def test_amounts_are_in_the_currency_s_own_smallest_unit(
         assert (row["amount"], row["currency"]) == (amount, currency.upper())
 
 
-def test_only_test_keys_are_taken(stripe_simulator: Simulator) -> None:
+def test_only_test_keys_are_accepted(stripe_simulator: Simulator) -> None:
     for wrong in ("", "sk_live_abc", "sk_test_", "nonsense"):
         answer = stripe_simulator.stripe("GET", "/v1/payment_intents", merchant=wrong)
         assert answer.status_code == 401
         assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_another_account_s_payment_is_not_found(
+def test_another_accounts_payment_is_not_found(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     intent = pay_by_card(stripe_client)
@@ -78,7 +78,7 @@ def test_lists_are_newest_first_and_page_through_everything(
     assert [each.id for each in after.data] == [made[0]]
 
 
-def test_events_and_the_balance_tell_what_happened(
+def test_events_and_the_balance_have_each_movement(
     stripe_client: stripe.StripeClient,
 ) -> None:
     intent = pay_by_card(stripe_client)

@@ -23,7 +23,7 @@ def method_of(intent: stripe.PaymentIntent) -> str:
     return intent.payment_method
 
 
-def test_a_method_that_was_paid_with_for_future_use_pays_again_off_session(
+def test_a_method_saved_by_a_payment_pays_again_off_session(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     ada = customer(stripe_client)
@@ -38,7 +38,7 @@ def test_a_method_that_was_paid_with_for_future_use_pays_again_off_session(
         assert len(stripe_simulator.movements(id=again.id)) == 1
 
 
-def test_a_method_that_nobody_saved_pays_once(
+def test_an_unsaved_method_pays_once(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     used = method_of(pay_by_card(stripe_client))
@@ -125,7 +125,7 @@ def test_a_card_that_was_authenticated_while_it_was_saved_pays_off_session(
     assert again.status == "succeeded"
 
 
-def test_customers_are_read_listed_and_told_of(
+def test_customers_are_read_and_listed_and_send_events(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     ada = customer(stripe_client, metadata={"shop": "7"}, payment_method="pm_card_visa")

@@ -93,7 +93,7 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
     assert [event for _, event in bench.told.facts].count("dispute.won") == 1
 
 
-def test_while_one_is_read_slowly_no_other_worker_is_rung_for_it(
+def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
     bench: Bench,
 ) -> None:
     names = [bench.webhook("evt_1"), bench.webhook("evt_2")]

@@ -45,7 +45,7 @@ def test_percentiles_are_milliseconds_of_the_nearest_rank() -> None:
     assert (found.p50, found.p95, found.p99) == (51, 96, 100)
 
 
-def test_one_time_is_each_of_its_percentiles() -> None:
+def test_percentiles_of_one_time_are_that_time() -> None:
     assert percentiles([0.25]) == Percentiles(250, 250, 250)
 
 
@@ -64,20 +64,20 @@ def test_a_ratio_compares_the_two_sides_of_the_same_round() -> None:
     assert found["cpu"] == [0.7, 0.5]
 
 
-def test_there_is_no_ratio_where_only_one_side_ran() -> None:
+def test_a_report_of_one_side_has_no_ratio() -> None:
     report = two_rounds()
     alone = Report(report.command, report.machine, report.of("ours"))
     assert alone.ratios() == {}
     assert "–" in alone.rows()[0]
 
 
-def test_medians_leave_out_what_a_side_cannot_say() -> None:
+def test_medians_leave_out_figures_that_a_side_lacks() -> None:
     report = two_rounds()
     assert "captured_p50" in medians(report.of("ours"))
     assert "captured_p50" not in medians(report.of("peer"))
 
 
-def test_the_reading_says_how_far_the_target_is() -> None:
+def test_the_comparison_names_the_distance_to_the_target() -> None:
     report = two_rounds()
     assert compare_with_target(report) == (
         "2.50 times the throughput (target 3, least 1) at 0.60 times the CPU"
@@ -97,7 +97,7 @@ def test_a_page_keeps_everything_around_its_figures() -> None:
     assert refresh_page(found, report) == found
 
 
-def test_a_page_without_a_place_for_figures_is_left_alone() -> None:
+def test_a_page_without_markers_stays_unchanged() -> None:
     with pytest.raises(ValueError, match="no place"):
         refresh_page(f"{BEGIN}\nno end", two_rounds())
 

@@ -60,14 +60,14 @@ def test_a_process_that_ended_cannot_be_measured(tmp_path: Path) -> None:
         cpu.read({"sleeper": pid})
 
 
-def test_a_process_that_ends_before_it_is_ready_is_told(tmp_path: Path) -> None:
+def test_a_process_that_ends_before_it_is_ready_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit(3)"]
     with pytest.raises(BenchError, match="web did not become ready"):
         with running(command, log=tmp_path / "web.log", ready=lambda: False):
             pytest.fail("it never was ready")
 
 
-def test_what_a_stopped_process_left_in_its_session_is_stopped_too(
+def test_processes_left_in_a_stopped_session_are_stopped_too(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "log"

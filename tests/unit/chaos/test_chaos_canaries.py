@@ -23,7 +23,7 @@ PLANTED = Canaries(word=new_word(), api_key="sk_test_abcdefghijklmnop")
 
 @pytest.mark.parametrize("before", range(7))
 @pytest.mark.parametrize("after", range(4))
-def test_a_secret_inside_base64_is_found_wherever_it_lies(
+def test_a_secret_inside_base64_is_found_at_every_offset(
     before: int, after: int
 ) -> None:
     text = json.dumps("x" * before + PLANTED.word + "y" * after)

@@ -264,13 +264,13 @@ def test_a_canceled_payment_needs_no_movement() -> None:
     assert broken(Evidence(exchanges=(ASKED,), payments=(CANCELED,))) == {}
 
 
-def test_an_event_that_moves_nothing_is_no_second_end() -> None:
+def test_an_event_without_a_change_of_state_is_not_a_second_end() -> None:
     seen = event(4, "lookup.answered", 4, operation=OPERATION, to="succeeded")
     payment = replace(PAID, event_count=4, timeline=(*TIMELINE, seen))
     assert broken(replace(KEPT, payments=(payment,))) == {}
 
 
-def test_what_a_person_must_decide_is_left_out_of_the_sums() -> None:
+def test_operations_in_manual_review_are_left_out_of_the_sums() -> None:
     review = step(3, "operation.escalated", "running", "review")
     payment = replace(
         PAID,

@@ -10,7 +10,7 @@ def exchange(key: str, status: int | None = 202, *, approved: bool = True) -> Ex
     return Exchange(0.0, key, status, f"pay_{key}", True, False, False, approved)
 
 
-def test_lost_doubled_late_and_waiting_payments_are_told_apart() -> None:
+def test_lost_doubled_late_and_waiting_payments_are_distinguished() -> None:
     asked = [
         *map(exchange, ("once", "twice", "lost", "waiting", "charged and waiting")),
         *map(exchange, ("late", "once")),

@@ -25,7 +25,7 @@ CARD = "4242424242424242"
 
 
 @pytest.mark.parametrize("plan", [LONG, SHORT])
-def test_a_plan_does_everything_it_promises(plan: Plan) -> None:
+def test_a_plan_has_every_promised_act(plan: Plan) -> None:
     acts = schedule(replace(plan, seed=7))
     counts = Counter(act.do for act in acts)
     assert counts["kill"] == plan.kills
@@ -40,7 +40,7 @@ def test_a_plan_does_everything_it_promises(plan: Plan) -> None:
     assert 0 <= acts[0].at <= acts[-1].at <= plan.seconds
 
 
-def test_both_providers_are_away_until_the_healing() -> None:
+def test_both_providers_are_unavailable_until_the_healing() -> None:
     acts = schedule(replace(SHORT, seed=7))
     at = SHORT.seconds - LAST_OUTAGE
     outage = [act for act in acts if act.do == "fault" and act.at == at]
@@ -49,7 +49,7 @@ def test_both_providers_are_away_until_the_healing() -> None:
     assert all(act.detail["fault"] == fault for act in outage)
 
 
-def test_the_same_seed_does_the_same_and_another_does_not() -> None:
+def test_equal_seeds_make_equal_plans_and_others_do_not() -> None:
     assert schedule(replace(SHORT, seed=7)) == schedule(replace(SHORT, seed=7))
     assert schedule(replace(SHORT, seed=7)) != schedule(replace(SHORT, seed=8))
     drawn = list(intents(50, seed=7, word="canary", card=CARD))
@@ -57,7 +57,7 @@ def test_the_same_seed_does_the_same_and_another_does_not() -> None:
     assert drawn != list(intents(50, seed=8, word="canary", card=CARD))
 
 
-def test_every_fault_is_one_that_the_simulators_take() -> None:
+def test_every_fault_is_accepted_by_the_simulators() -> None:
     for act in schedule(replace(LONG, seed=7)):
         if act.do == "fault":
             parse_fault(dict(act.detail["fault"]))

@@ -51,7 +51,7 @@ def jobs(count: int) -> list[Job]:
     return [Job(line, f"key-{line}", {"reference": "r"}) for line in range(1, count)]
 
 
-def test_an_unavailable_service_is_waited_for_once_and_not_for_each_line() -> None:
+def test_the_wait_for_an_unavailable_service_happens_once_for_all_lines() -> None:
     base = f"http://127.0.0.1:{processes.free_port()}"
     notices: list[str] = []
     api = Api(base, "sk_test_1", notify=notices.append, patience=3.0)

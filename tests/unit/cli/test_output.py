@@ -22,7 +22,7 @@ def outcome(**given: Any) -> Outcome:
     return Outcome(**{**usual, **given})
 
 
-def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
+def test_ids_and_references_stay_whole_on_a_narrow_screen() -> None:
     table = output.table(
         ["reference", "error", "payment"],
         [["order 1001", "a long story " * 20, ID]],

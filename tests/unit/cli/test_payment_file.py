@@ -80,7 +80,7 @@ def test_an_invalid_key_is_refused(key: object) -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "order 1", "~" * 255])
-def test_a_key_of_printable_ascii_is_taken_as_it_is(key: str) -> None:
+def test_a_key_of_printable_ascii_is_accepted_unchanged(key: str) -> None:
     (job,) = read(json.dumps({"idempotency_key": key, "payment": BODY}))
     assert job.key == key
 

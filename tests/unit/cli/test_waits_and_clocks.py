@@ -37,6 +37,6 @@ def test_clocks_further_apart_are_a_failure_with_advice(away: float) -> None:
     assert "NTP" in found.advice
 
 
-def test_a_slow_answer_is_no_wrong_clock() -> None:
+def test_a_slow_answer_is_not_taken_for_a_wrong_clock() -> None:
     theirs, after = NOW + timedelta(seconds=2), NOW + timedelta(seconds=3)
     assert doctor.clock_finding("clock", theirs, NOW, after).verdict == OK
