@@ -1,17 +1,18 @@
-"""Start simulators as a user does, and call their control endpoints."""
+"""Start simulators, and call their control endpoints."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
+import multiprocessing
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 import requests
@@ -20,6 +21,7 @@ from requests.auth import HTTPBasicAuth
 from stripe import RequestsClient, StripeClient
 
 from runtime.processes import wait_until
+from simulators.__main__ import main
 from tests.support import published_shapes
 
 #: Seconds for any wait before a test fails.
@@ -34,10 +36,16 @@ CHARGE: Final[Any] = {
 }
 
 
+#: Each simulator is a fork of one process that has imported them: the imports take most
+#: of a start.
+_FORKS: Final = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
+
+
 class Simulator:
     """A running simulator process."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, name: str, process: BaseProcess, url: str) -> None:
         self.process = process
         self.url = url
         self.http = published_shapes.session(name)
@@ -200,24 +208,34 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
 @contextmanager
 def simulator(name: str, *options: str) -> Iterator[Simulator]:
     """Run one simulator on a port of its own choice until the block ends."""
-    command = [sys.executable, "-m", "simulators", name, "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        assert ready["event"] == "ready" and ready["name"] == name
-        running = Simulator(name, process, ready["url"])
-        try:
-            yield running
-        finally:
-            running.http.close()
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+    receiving, sending = _FORKS.Pipe(duplex=False)
+    arguments = (name, "--port", "0", *options)
+    process = _FORKS.Process(target=_serve, args=(arguments, sending), daemon=True)
+    with receiving, open(receiving.fileno(), closefd=False) as output:
+        process.start()
+        sending.close()
+        ready = json.loads(output.readline())
+    assert ready["event"] == "ready" and ready["name"] == name
+    running = Simulator(name, process, ready["url"])
+    try:
+        yield running
+    finally:
+        running.http.close()
+        process.terminate()
+        process.join(PATIENCE)
+
+
+def _serve(arguments: Sequence[str], output: Connection) -> None:
+    """Run ``python -m simulators`` in this process, and print to ``output``."""
+    sys.argv[1:] = arguments
+    with output, open(output.fileno(), "w", closefd=False) as text:
+        with redirect_stdout(text):
+            main()
 
 
 @contextmanager
 def simulators() -> Iterator[tuple[Simulator, Simulator]]:
-    """Run Stripe and PayPal, started concurrently to save a second."""
+    """Run Stripe and PayPal."""
     with ExitStack() as stack, ThreadPoolExecutor(2) as both:
         names = ("stripe", "paypal")
         started = both.map(lambda name: stack.enter_context(simulator(name)), names)

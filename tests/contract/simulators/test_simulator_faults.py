@@ -295,4 +295,5 @@ def test_term_stops_a_simulator_at_once_even_while_a_call_is_held(
             )
         assert running.get("/_health")["held_calls"] == 1
         running.process.terminate()
-        assert running.process.wait(2) == 0
+        running.process.join(2)
+        assert running.process.exitcode == 0
