@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from application.conflicts import retry_on_conflict
+from application.write_retries import retry_write
 from application.ports.payments import JobQueue, PaymentStore, Scope
 from domain.account import Account
 from domain.errors import (
@@ -24,7 +24,7 @@ from domain.payments.submission import CaptureMethod, Submission
 
 #: Tries of a request that meets another write of the same payment. One write succeeds
 #: each time, so only very many requests of one payment need more.
-_MAX_CONFLICTS: Final = 50
+_MAX_ROUNDS: Final = 50
 
 #: Adds an operation to a payment: a function of ``domain.payments.follow_ups`` with all
 #: arguments but the payment given.
@@ -37,7 +37,7 @@ class Accepted:
 
     payment: Payment
     operation: Operation
-    replayed: bool  #: an earlier request with the same key made it
+    is_repeat: bool  #: an earlier request with the same key made it
 
 
 def accept_payment(
@@ -83,7 +83,7 @@ def accept_payment(
         return _accept_again(stored, origin)
     if stored.first_operation.starts_at <= now:
         queue.notify([stored.id])
-    return Accepted(stored, stored.first_operation, replayed=False)
+    return Accepted(stored, stored.first_operation, is_repeat=False)
 
 
 def accept_request(
@@ -110,11 +110,11 @@ def accept_request(
         stored = store.amend(request(found))
         if stored is None:
             return None
-        return Accepted(stored, stored.operations[-1], replayed=False)
+        return Accepted(stored, stored.operations[-1], is_repeat=False)
 
     error = StoreUnavailable("too many write to this payment at once")
-    accepted = retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
-    if not accepted.replayed and accepted.operation.due_at is not None:
+    accepted = retry_write(write, rounds=_MAX_ROUNDS, error=error)
+    if not accepted.is_repeat and accepted.operation.due_at is not None:
         queue.notify([payment_id])
     return accepted
 
@@ -128,7 +128,7 @@ def _accept_again(stored: Payment, origin: Origin) -> Accepted:
     earlier = made.origin if made is not None else None
     if made is None or earlier is None or earlier.fingerprint != origin.fingerprint:
         raise IdempotencyMismatch
-    return Accepted(stored, made, replayed=True)
+    return Accepted(stored, made, is_repeat=True)
 
 
 def _build_payment(

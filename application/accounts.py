@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from application.ports.accounts import AccountStore
-from application.conflicts import retry_on_conflict
+from application.write_retries import retry_write
 from domain.account import StoredAccount, TooManyAccounts
 from domain.errors import StoreUnavailable
 from domain.payments.routing import MAX_ACCOUNTS
 
 #: Tries of a change that meets another one, or a rotation of the encryption keys.
-_MAX_CONFLICTS: Final = 5
+_MAX_ROUNDS: Final = 5
 
 
 def add_account(account: StoredAccount, *, store: AccountStore) -> None:
@@ -128,4 +128,4 @@ def change_account(
         return after if store.replace(after) else None
 
     error = StoreUnavailable("too many write to this account at once")
-    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
+    return retry_write(write, rounds=_MAX_ROUNDS, error=error)

@@ -71,7 +71,7 @@ class AttemptResult:
     payment: Payment
     operation: Operation
     answer: str  #: the verdict, or the error's code, or ESCALATED
-    is_correction: bool = False  #: it changed a final state
+    is_correction: bool = False  #: it changed a terminal state
     is_escalation: bool = False  #: it ended in manual review
     discovered: Sequence[Kind] = ()  #: external operations that it found
     code: str | None = None  #: the provider's error code
@@ -89,7 +89,7 @@ class AttemptContext:
     executors: Mapping[ProviderName, Executor]
     clock: Callable[[], datetime]
     jitter: Callable[[], float]  #: uniform in [0, 1]
-    held_ids: set[str]  #: the payments whose leases this process renews
+    leased_ids: set[str]  #: the payments whose leases this process renews
     #: Set before the process ends: calls that are not made yet are given back.
     stopping: Event = field(default_factory=Event)
 
@@ -105,7 +105,7 @@ def run(
     """
     claims = [_next_step(one, context) for one in _admit(ids, context, urgent)]
     won = context.store.claim_many(claims)
-    context.held_ids.update(payment.id for payment in won if payment.claim)
+    context.leased_ids.update(payment.id for payment in won if payment.claim)
     try:
         reviewed = {
             claim.id: name for claim in claims if (name := _escalated_operation(claim))
@@ -122,7 +122,7 @@ def run(
         for group in _call_providers(won, context):
             yield _settle_group(group, context)
     finally:
-        context.held_ids.difference_update(payment.id for payment in won)
+        context.leased_ids.difference_update(payment.id for payment in won)
 
 
 def _admit(ids: Sequence[str], context: AttemptContext, urgent: bool) -> list[Payment]:
@@ -265,7 +265,7 @@ def _settle_group(
     left, done = [payment for payment, _ in group], list[Payment]()
     corrected, escalated = set[str](), set[str]()
     discovered = dict[str, Sequence[Kind]]()
-    # Not ``retry_on_conflict``: each round is one write for all that are left.
+    # Not ``retry_write``: each round is one write for all that are left.
     for _ in range(_MAX_SETTLE_TRIES):
         now = context.clock()
         steps = [
@@ -282,11 +282,11 @@ def _settle_group(
         # A payment that has not changed was refused by the store. Its lease expires,
         # and the next attempt finds the outcome at the provider.
         versions = {payment.id: payment.version for payment in missed}
-        held = context.store.load_held(missed) if missed else []
-        left = [one for one in held if one.version != versions[one.id]]
+        leased = context.store.load_leased(missed) if missed else []
+        left = [one for one in leased if one.version != versions[one.id]]
         if not left:
             break
-    context.held_ids.difference_update(outcomes)
+    context.leased_ids.difference_update(outcomes)
     for lost in outcomes.keys() - {payment.id for payment in done}:
         log.warning("lease_lost", payment=lost)
     _record_outcomes(group, context)

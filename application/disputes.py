@@ -27,7 +27,7 @@ from domain.payments.submission import ProviderName
 log = get_logger(__name__)
 
 #: Tries of a dispute that meets other writes of its payment.
-_MAX_CONFLICTS: Final = 5
+_MAX_ROUNDS: Final = 5
 
 _T = TypeVar("_T")
 
@@ -59,8 +59,8 @@ def sync_dispute(update: DisputeUpdate, context: DisputeContext) -> Payment | No
     payment_id = _read_dispute(update, context).payment
     if payment_id is None:
         raise PaymentNotFound
-    # Not ``retry_on_conflict``: here None says that the payment is not there.
-    for _ in range(_MAX_CONFLICTS):
+    # Not ``retry_write``: here None says that the payment is not there.
+    for _ in range(_MAX_ROUNDS):
         payment = next(iter(context.view.load([payment_id])), None)
         if payment is None:
             return None

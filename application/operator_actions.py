@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from application.conflicts import retry_on_conflict
+from application.write_retries import retry_write
 from application.logs import get_logger
 from application.ports.operators import OperatorView, ReplayStore
 from application.ports.payments import JobQueue, PaymentStore, Scope
@@ -51,7 +51,7 @@ log = get_logger(__name__)
 #: Payments that are read at once; each is some kilobytes.
 _PAGE_SIZE: Final = 500
 #: Tries of an action that meets other writes of the same payment or set.
-_MAX_CONFLICTS: Final = 20
+_MAX_ROUNDS: Final = 20
 
 _OUTCOMES_WITHOUT_CHANGE: Final = {
     ReplayAction.REFUSED: ItemOutcome.REFUSED,
@@ -170,7 +170,7 @@ def resolve(
         return context.store.amend(step)
 
     error = StoreUnavailable("too many write to this payment at once")
-    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
+    return retry_write(write, rounds=_MAX_ROUNDS, error=error)
 
 
 def run_replays(context: OperatorContext) -> int:
@@ -220,7 +220,7 @@ def _update_set(
         return None
 
     error = StoreUnavailable("too many write to this replay at once")
-    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
+    return retry_write(write, rounds=_MAX_ROUNDS, error=error)
 
 
 def _take_whole_payments(left: Sequence[ReplayItem], rate: int) -> Sequence[ReplayItem]:

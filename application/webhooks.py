@@ -30,7 +30,7 @@ from domain.webhooks import (
     ObjectUpdate,
     Webhook,
     find_operation,
-    is_held,
+    is_claimed,
     may_be_external,
     schedule_lookup,
     schedule_external_lookup,
@@ -39,7 +39,7 @@ from domain.webhooks import (
 log = get_logger(__name__)
 
 #: Tries of a webhook that meets other writes of its payment.
-_MAX_CONFLICTS: Final = 5
+_MAX_ROUNDS: Final = 5
 #: The longest time for reading a dispute, unless its payment changes meanwhile. For
 #: this time no other worker gets the webhook, and a dead worker's webhook waits.
 _DISPUTE_TIME_LIMIT: Final = timedelta(minutes=1)
@@ -195,15 +195,15 @@ def _apply_update(
     payment = payments.get(update.payment or "")
     if payment is None:
         return None
-    # Not ``retry_on_conflict``: the first round needs no read of its own, for the
+    # Not ``retry_write``: the first round needs no read of its own, for the
     # payments of a group are read together, and None says that work is under way.
-    for _ in range(_MAX_CONFLICTS):
+    for _ in range(_MAX_ROUNDS):
         if payment.account != webhook.account:
             return _finish(webhook, WebhookStatus.UNMATCHED)
         operation, now = find_operation(payment, update), context.clock()
         if operation is None and not may_be_external(update):
             return None
-        if is_held(payment, operation or payment.first_operation):
+        if is_claimed(payment, operation or payment.first_operation):
             return None
         if operation is None:
             step = schedule_external_lookup(payment, update, now=now)

@@ -15,7 +15,7 @@ from domain.payments.states import State, Status, Trigger
 PAGE: Final = Path(__file__).with_name("states.md")
 
 _KINDS: Final = {
-    "final": (states.FINAL, "only a later fact from the provider changes it"),
+    "terminal": (states.TERMINAL, "only a later fact from the provider changes it"),
     "owed": (states.STATES_WITH_WORK, "a worker has work now or when it is due"),
     "waiting": (states.WAITING, "the next step is the provider's or the payer's"),
     "stuck": (states.STUCK, "it waits for an operator"),
@@ -47,7 +47,7 @@ def render_page() -> str:
             "",
             "## Corrections",
             "",
-            "A later fact from the provider changes a final state. It is applied,"
+            "A later fact from the provider changes a terminal state. It is applied,"
             " recorded on the timeline and logged as an error.",
             "",
             *_table(

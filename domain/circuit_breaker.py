@@ -161,7 +161,7 @@ DETAILS_BY_HEALTH: Final[Mapping[ProviderHealth, frozenset[ErrorDetail]]] = {
             ErrorDetail.LOOKUP_REQUIRED,
             ErrorDetail.LIST_TOO_LONG,
             ErrorDetail.NEEDS_REVIEW,
-            ErrorDetail.REPLAYED_500,
+            ErrorDetail.REPEATED_500,
             ErrorDetail.RESEND_REFUSED,
             # Ours, not the provider's.
             ErrorDetail.WORKER_STOPPING,

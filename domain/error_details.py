@@ -49,7 +49,7 @@ class ErrorDetail(StrEnum):
     ADAPTER_FAILED = "adapter_failed"  #: an unexpected error in the adapter
     IN_FLIGHT = "in_flight"  #: an earlier call with the key is not finished
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"  #: Stripe's code for the same
-    REPLAYED_500 = "replayed_500"  #: Stripe repeats this error to the same key
+    REPEATED_500 = "repeated_500"  #: Stripe repeats this error to the same key
     RESEND_REFUSED = "resend_refused"  #: Stripe asks us not to send it again
 
     # A read without a result.

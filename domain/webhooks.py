@@ -14,7 +14,7 @@ from domain.payments.event_types import EventType
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import LookupReason
-from domain.payments.states import FINAL, UNSENT, State
+from domain.payments.states import TERMINAL, UNSENT, State
 from domain.payments.submission import ProviderName
 
 #: Verdicts that mean that money has moved, or is about to.
@@ -131,7 +131,7 @@ def schedule_external_lookup(
     )
 
 
-def is_held(payment: Payment, operation: Operation) -> bool:
+def is_claimed(payment: Payment, operation: Operation) -> bool:
     """Whether a worker has claimed ``operation``.
 
     A write now would make the worker's own write fail.
@@ -184,7 +184,7 @@ def _with_lookup_due(
 
 def _find_open_void(payment: Payment) -> Operation | None:
     voids = (one for one in payment.operations if one.kind is Kind.VOID)
-    return next((one for one in voids if not one.has_ended), None)
+    return next((one for one in voids if not one.is_terminal), None)
 
 
 def _is_of_another_object(operation: Operation, update: ObjectUpdate) -> bool:
@@ -207,8 +207,8 @@ def _is_known(payment: Payment, operation: Operation, update: ObjectUpdate) -> b
     if verdict is None:
         return has_refs
     if verdict is Verdict.APPROVED:
-        return operation.approved or state in FINAL
-    if verdict in (Verdict.ACTION_REQUIRED, Verdict.PENDING) and state in FINAL:
+        return operation.approved or state in TERMINAL
+    if verdict in (Verdict.ACTION_REQUIRED, Verdict.PENDING) and state in TERMINAL:
         return has_refs
     if verdict in _NOTHING_LEFT and state is State.SUCCEEDED:
         # A webhook of a void shows the authorization that it released as canceled.

@@ -79,7 +79,7 @@ def count_waiting_webhooks(database: Database[Document]) -> int:
 
 def report_alive(
     database: Database[Document],
-    holder: str,
+    worker_name: str,
     *,
     slots: int,
     busy: int,
@@ -94,7 +94,7 @@ def report_alive(
     fields = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}
     with translating_errors():
         database.workers.update_one(
-            {"_id": holder},
+            {"_id": worker_name},
             [{"$set": {"at": "$$NOW", **fields}}],
             upsert=True,
         )

@@ -42,13 +42,13 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 #: The end of a new lease, by the server's clock: workers' clocks may be wrong.
 _LEASE_ENDS: Final = {"$add": ["$$NOW", int(LEASE / _MILLISECOND)]}
-#: Payments due until then can be claimed. Payments with a holder have no grace.
+#: Payments due until then can be claimed. Leased payments have no grace.
 _CLAIMABLE_UNTIL: Final = {
     "$add": [
         "$$NOW",
         {
             "$cond": [
-                {"$gt": ["$holder", None]},
+                {"$gt": ["$lease_holder", None]},
                 0,
                 int(WAKEUP_GRACE / _MILLISECOND),
             ]
@@ -60,8 +60,8 @@ _CLAIMABLE_UNTIL: Final = {
 class MongoPayments(MongoReads):
     """The PaymentStore on MongoDB.
 
-    ``holder`` names this process on its leases. Only due work of ``mode`` is found: the
-    adapters of this process have the accounts of that mode.
+    ``lease_holder`` names this process on its leases. Only due work of ``mode`` is
+    found: the adapters of this process have the accounts of that mode.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class MongoPayments(MongoReads):
         database: Database[Document],
         vault: Vault,
         *,
-        holder: str,
+        lease_holder: str,
         mode: Mode = Mode.TEST,
     ) -> None:
         super().__init__(database, vault)
         self._mode = mode.value
-        self._holder = holder
+        self._lease_holder = lease_holder
         self._due_work = DueWork(database, mode)
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
@@ -118,11 +118,11 @@ class MongoPayments(MongoReads):
         ]
 
     def amend(self, payment: Payment) -> Payment | None:
-        held = {"$gt": ["$holder", None]}
+        is_leased = {"$gt": ["$lease_holder", None]}
         due_at = {"$literal": payment.due_at} if payment.due_at else "$$REMOVE"
         fields = self._step_expression(payment, ObjectId())
-        fields["due_at"] = {"$cond": [held, "$due_at", due_at]}
-        del fields["holder"]
+        fields["due_at"] = {"$cond": [is_leased, "$due_at", due_at]}
+        del fields["lease_holder"]
         with translating_errors():
             try:
                 result = self._payments.update_one(
@@ -169,9 +169,11 @@ class MongoPayments(MongoReads):
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
         return self._write(payments, self._settle)
 
-    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_leased(self, payments: Sequence[Payment]) -> list[Payment]:
         fences = {one.id: one.claim.fence for one in payments if one.claim is not None}
-        now = self._read({"_id": {"$in": list(fences)}, "holder": self._holder})
+        now = self._read(
+            {"_id": {"$in": list(fences)}, "lease_holder": self._lease_holder}
+        )
         return [
             one
             for one in now
@@ -179,7 +181,7 @@ class MongoPayments(MongoReads):
         ]
 
     def renew_leases(self, ids: Sequence[str]) -> None:
-        ours = {"holder": self._holder}
+        ours = {"lease_holder": self._lease_holder}
         with translating_errors():
             update_independently(
                 self._payments, ids, ours, [{"$set": {"due_at": _LEASE_ENDS}}]
@@ -189,19 +191,19 @@ class MongoPayments(MongoReads):
         return self._due_work.find_due_ids(limit)
 
     def _postpone(self, ids: Sequence[str], until: Document) -> None:
-        """Delays due work that no worker holds, so that it does not delay other work.
+        """Delays due work without a lease, so that it does not delay other work.
 
         A later ``due_at`` stays, which a step may have set meanwhile.
         """
         has_work = {"due_at": {"$type": "date"}}
-        not_held = {
-            "$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]
+        not_leased = {
+            "$or": [{"lease_holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]
         }
         with translating_errors():
             update_independently(
                 self._payments,
                 ids,
-                {**has_work, **not_held},
+                {**has_work, **not_leased},
                 [{"$set": {"due_at": {"$max": ["$due_at", until]}}}],
             )
 
@@ -276,7 +278,10 @@ class MongoPayments(MongoReads):
         """The update of a claim; ``$$NOW`` needs a pipeline."""
         fields = self._step_expression(payment, mark)
         if payment.claim is not None:
-            fields |= {"due_at": _LEASE_ENDS, "holder": {"$literal": self._holder}}
+            fields |= {
+                "due_at": _LEASE_ENDS,
+                "lease_holder": {"$literal": self._lease_holder},
+            }
         return UpdateOne(
             {"_id": payment.id, "version": payment.version}, [{"$set": fields}]
         )
@@ -309,7 +314,7 @@ class MongoPayments(MongoReads):
             **encode_progress(payment, self._vault),
             "version": payment.version + 1,
             "due_at": payment.due_at,
-            "holder": None,
+            "lease_holder": None,
             "mark": mark,
         }
         # The reference is blocked only when the payment is created: a correction that

@@ -130,7 +130,7 @@ class MongoWebhooks:
             newest = list(found.sort("received_at", DESCENDING).limit(limit))
         return decode_readable(newest, _decode_unsealed, self._webhooks)
 
-    def replay(self, ids: Sequence[str], *, now: datetime) -> int:
+    def reprocess(self, ids: Sequence[str], *, now: datetime) -> int:
         fields = {
             "status": WebhookStatus.WAITING.value,
             "due_at": now,
@@ -142,7 +142,7 @@ class MongoWebhooks:
                 self._webhooks,
                 ids,
                 {"mode": self._mode},
-                {"$set": fields, "$push": {"replayed_at": now}},
+                {"$set": fields, "$push": {"reprocessed_at": now}},
             )
 
 

@@ -96,7 +96,7 @@ class WorkerServices:
     attempt_context: attempt.AttemptContext
     webhook_context: WebhookContext
     database: Database[Document]
-    holder: str
+    worker_name: str
 
 
 def create_web_services(settings: Settings) -> WebServices:
@@ -130,7 +130,7 @@ def create_web_services(settings: Settings) -> WebServices:
         return found
 
     indexes = UniqueIndexes(database)
-    store = GroupCommitPayments(database, vault, holder="web")
+    store = GroupCommitPayments(database, vault, lease_holder="web")
     accounts = MongoAccounts(database, account_vault)
     return WebServices(
         settings=settings,
@@ -169,24 +169,28 @@ def create_worker_services(settings: Settings) -> WorkerServices:
     settings.require("mongo_url", "redis_url", *API_BASES)
     database, vault = open_database(settings), open_vault(settings)
     adapters = open_adapters(settings, database, connections=settings.worker_slots)
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    worker_name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     attempt_context = attempt.AttemptContext(
-        store=MongoPayments(database, vault, holder=holder, mode=settings.mode),
+        store=MongoPayments(
+            database, vault, lease_holder=worker_name, mode=settings.mode
+        ),
         providers=adapters.provider_for,
-        admission=open_admission(settings, database, holder, rates=adapters.rate_of),
+        admission=open_admission(
+            settings, database, worker_name, rates=adapters.rate_of
+        ),
         executors={
             name: ThreadPoolExecutor(settings.worker_slots, name) for name in PROVIDERS
         },
         clock=open_clock(database),
         jitter=random.SystemRandom().random,
-        held_ids=set(),
+        leased_ids=set(),
     )
     return WorkerServices(
         settings=settings,
         attempt_context=attempt_context,
         webhook_context=webhook_context(settings, database, attempt_context, adapters),
         database=database,
-        holder=holder,
+        worker_name=worker_name,
     )
 
 
@@ -289,7 +293,9 @@ def reconciliation_context(
     return ReconciliationContext(
         statements=adapters.statement_for,
         view=MongoOperatorView(database, vault, settings.mode),
-        store=MongoPayments(database, vault, holder="reconciler", mode=settings.mode),
+        store=MongoPayments(
+            database, vault, lease_holder="reconciler", mode=settings.mode
+        ),
         differences=MongoDifferences(database, settings.mode),
         limiter=open_rate_limiter(settings, database, rates=adapters.rate_of),
         breakers=MongoBreakerStore(database),

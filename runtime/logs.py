@@ -20,10 +20,10 @@ from runtime.settings import Settings
 #: The fields that may be logged. None of them holds input of a payer.
 ALLOWED_FIELDS: Final = frozenset(
     "account address advice answer attempt attempts calls code collection count"
-    " document due_at error event exception exit_code group held index key_id level"
-    " logger merchant method milliseconds mode name operation payment pid port ports"
-    " process process_name provider provider_request_id queue reason ref replay"
-    " replayed request_id role route seconds slots state status timestamp trace_id"
+    " document due_at error event exception exit_code group index is_repeat key_id"
+    " leased level logger merchant method milliseconds mode name operation payment pid"
+    " port ports process process_name provider provider_request_id queue reason ref"
+    " replay request_id role route seconds slots state status timestamp trace_id"
     " traceparent trip_reason url version wait workers".split()
 )
 #: Libraries whose routine lines only repeat ours.

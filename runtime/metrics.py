@@ -98,7 +98,7 @@ QUEUE_WAIT: Final = Histogram(
 )
 END_TO_END: Final = Histogram(
     "payments_end_to_end_seconds",
-    "Seconds from acceptance, or the scheduled time, to the final state",
+    "Seconds from acceptance, or the scheduled time, to the terminal state",
     ["provider", "operation"],
     buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
@@ -130,7 +130,7 @@ WEBHOOKS_DROPPED: Final = Counter(
 )
 WEBHOOKS_ENDED: Final = Counter(
     "payments_webhooks_ended_total",
-    "Webhooks with a final status: handled, ignored, unmatched or unreadable",
+    "Webhooks that ended, by status: handled, ignored, unmatched or unreadable",
     ["provider", "status"],
     registry=REGISTRY,
 )
@@ -179,7 +179,7 @@ UNKNOWN: Final = Gauge(
 )
 OPEN: Final = Gauge(
     "payments_open",
-    "Operations in a state that is not final",
+    "Operations in a state that is not terminal",
     ["provider", "state"],
     registry=None,
 )

@@ -51,7 +51,7 @@ def serve(settings: Settings) -> None:
     # The user is the container's choice; the Dockerfile has an unprivileged one.
     warnings.simplefilter("ignore", SecurityWarning)
     metrics.WORKER_SLOTS.set(settings.worker_slots)
-    metrics.WORKER_BUSY.set_function(lambda: len(services.attempt_context.held_ids))
+    metrics.WORKER_BUSY.set_function(lambda: len(services.attempt_context.leased_ids))
     threading.Thread(
         target=_keep_leases, args=(services,), name="leases", daemon=True
     ).start()
@@ -102,17 +102,17 @@ def _keep_leases(services: WorkerServices) -> None:
     pause = threading.Event()
     while True:
         began = time.monotonic()
-        held = list(services.attempt_context.held_ids)
+        leased = list(services.attempt_context.leased_ids)
         try:
-            if held:
-                services.attempt_context.store.renew_leases(held)
+            if leased:
+                services.attempt_context.store.renew_leases(leased)
             report_alive(
                 services.database,
-                services.holder,
+                services.worker_name,
                 slots=services.settings.worker_slots,
-                busy=len(held),
+                busy=len(leased),
                 proxy=without_credentials(services.settings.provider_proxy),
             )
         except StoreUnavailable:
-            log.warning("leases_not_renewed", held=len(held))
+            log.warning("leases_not_renewed", leased=len(leased))
         pause.wait(max(0.0, began + RENEWAL - time.monotonic()))

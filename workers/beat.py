@@ -51,7 +51,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Dispatches and replays each period until ``stop``; continues after outages."""
     database = open_database(settings)
     store = MongoPayments(
-        database, open_vault(settings), holder="beat", mode=settings.mode
+        database, open_vault(settings), lease_holder="beat", mode=settings.mode
     )
     clock = open_clock(database)
     app, redis = make_app(settings), connect_redis(settings)

@@ -10,7 +10,7 @@ from typing import Final
 from application.logs import get_logger
 from domain.circuit_breaker import CircuitBreaker, BreakerState
 from domain.errors import StoreUnavailable
-from domain.payments.states import FINAL, STATES_WITH_WORK, State
+from domain.payments.states import STATES_WITH_WORK, TERMINAL, State
 from domain.payments.submission import ProviderName
 from domain.reconciliation import DifferenceKind, ReconciliationReport
 from persistence import document_faults
@@ -81,7 +81,7 @@ def show_backlog(found: Backlog) -> None:
     for state in STATES_WITH_WORK:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
     for provider in ProviderName:
-        for state in set(State) - FINAL:
+        for state in set(State) - TERMINAL:
             count = found.open.get((provider, state), 0)
             metrics.OPEN.labels(provider, state).set(count)
         unknown = found.open.get((provider, State.UNKNOWN), 0)

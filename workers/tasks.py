@@ -83,7 +83,7 @@ def _report(result: AttemptResult) -> None:
         metrics.QUEUE_WAIT.observe(max(waited.total_seconds(), 0.0))
     if not operation.has_work:
         metrics.SETTLED.labels(provider, operation.kind, operation.state).inc()
-    if operation.has_ended:
+    if operation.is_terminal:
         seconds = (payment.updated_at - operation.starts_at).total_seconds()
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
     if result.is_correction:

@@ -57,7 +57,7 @@ class ReplayStore(Protocol):
     def claim_due(self) -> ReplaySet | None:
         """A running set that no call has claimed for a second.
 
-        The claim holds for the next second, so the set's rate holds over all processes.
+        The claim lasts a second, so all processes together keep the set's rate.
         """
 
     def list_items(

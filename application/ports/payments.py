@@ -74,7 +74,7 @@ class PaymentStore(Protocol):
         Returns the written payments.
         """
 
-    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_leased(self, payments: Sequence[Payment]) -> list[Payment]:
         """The given payments whose claim is still valid, as they are stored now."""
 
     def renew_leases(self, ids: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ class WebhookInbox(Protocol):
     ) -> list[Webhook]:
         """At most ``limit`` webhooks received since then, newest first."""
 
-    def replay(self, ids: Sequence[str], *, now: datetime) -> int:
+    def reprocess(self, ids: Sequence[str], *, now: datetime) -> int:
         """Makes the webhooks of ``ids`` due again at ``now``; returns their number."""
 
 

@@ -68,7 +68,7 @@ class Outcome:
     status: str | None  #: None if it was not accepted
     error: str | None
     expected: str | None
-    replayed: bool
+    is_repeat: bool
     ok: bool
 
 
@@ -205,13 +205,13 @@ _DECODER: Final = json.JSONDecoder(
 
 def _carry_out(api: Api, job: Job, deadline: float | None) -> Outcome:
     payment = None
-    replayed = False
+    is_repeat = False
     error = None
     try:
         answer = api.submit(job.body, key=job.key)
         if answer.status_code != 202:
             return _outcome(job, None, error=describe_problem(answer))
-        replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        is_repeat = answer.headers.get("Idempotent-Replayed") == "true"
         payment = document(answer)
         if deadline is not None:
             payment = wait_until_settled(api, payment, deadline=deadline)
@@ -220,7 +220,7 @@ def _carry_out(api: Api, job: Job, deadline: float | None) -> Outcome:
     except Exception as unforeseen:  # one line's error must not hide the others
         error = f"{type(unforeseen).__name__}: {unforeseen}"
     waited = deadline is not None
-    return _outcome(job, payment, error=error, replayed=replayed, waited=waited)
+    return _outcome(job, payment, error=error, is_repeat=is_repeat, waited=waited)
 
 
 def _outcome(
@@ -228,7 +228,7 @@ def _outcome(
     payment: dict[str, Any] | None,
     *,
     error: str | None = None,
-    replayed: bool = False,
+    is_repeat: bool = False,
     waited: bool = False,
 ) -> Outcome:
     status = payment.get("status") if payment else None
@@ -248,6 +248,6 @@ def _outcome(
         status=status,
         error=error or (last.get("decline_code") or last.get("code") if last else None),
         expected=job.expect,
-        replayed=replayed,
+        is_repeat=is_repeat,
         ok=payment is not None and error is None and as_expected,
     )

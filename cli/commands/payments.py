@@ -185,14 +185,14 @@ def _table(outcomes: list[Outcome]) -> str:
 
     columns = [
         *("reference", "provider", "amount", "status", "error", "expected", "ok"),
-        *("replayed", "payment"),
+        *("repeat", "payment"),
     ]
     rows = [
         [
             *(_text(one.reference), _text(one.provider)),
             money(one.amount, one.currency),
             *(_text(one.status), _text(one.error), _text(one.expected)),
-            *("yes" if one.ok else "NO", "yes" if one.replayed else "-"),
+            *("yes" if one.ok else "NO", "yes" if one.is_repeat else "-"),
             _text(one.id),
         ]
         for one in outcomes
@@ -203,9 +203,9 @@ def _table(outcomes: list[Outcome]) -> str:
 def _summary(outcomes: list[Outcome]) -> str:
     """Renders ``24 submitted, 3 of them existed already``."""
     accepted = sum(one.id is not None for one in outcomes)
-    replayed = sum(one.replayed for one in outcomes)
+    repeats = sum(one.is_repeat for one in outcomes)
     total = f" of {len(outcomes)}" if accepted < len(outcomes) else ""
-    existing = f", {replayed} of them existed already" if replayed else ""
+    existing = f", {repeats} of them existed already" if repeats else ""
     return f"{accepted}{total} submitted{existing}"
 
 

@@ -1,4 +1,4 @@
-"""`payments webhooks`: lists the providers' webhooks, and handles them again."""
+"""`payments webhooks`: lists the providers' webhooks, and reprocesses them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from domain.webhooks import Webhook
     from persistence.webhooks import MongoWebhooks
 
-#: Webhooks in one replay; a worker handles so many in a minute.
+#: Webhooks reprocessed at once; a worker handles so many in a minute.
 _MAX_LISTED: Final = 10_000
 
 _state = click.option(
@@ -44,7 +44,7 @@ def webhooks(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show the providers' webhooks, newest first, or handle them again."""
+    """Show the providers' webhooks, newest first, or reprocess them."""
     if context.invoked_subcommand:
         return
     with _inbox() as (inbox, _):
@@ -60,14 +60,14 @@ def webhooks(
     click.echo(output.table(columns, cells, whole=["id", "payment"]))
 
 
-@webhooks.command("replay")
+@webhooks.command("reprocess")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_state
 @_since
-def replay_webhooks(
+def reprocess_webhooks(
     ids: Sequence[str], state: str | None, since: datetime | None
 ) -> None:
-    """Handle webhooks again: those with these IDs, or all received --since.
+    """Reprocess webhooks: those with these IDs, or all received --since.
 
     Each schedules a status lookup of its payment if needed. No money is moved.
     """
@@ -85,15 +85,15 @@ def replay_webhooks(
                     f"more than {_MAX_LISTED}; give --state, or a shorter --since"
                 )
             ids = [one.id for one in found]
-        count = inbox.replay(ids, now=clock())
+        count = inbox.reprocess(ids, now=clock())
     if ids and not count:
         raise StackError("there is no such webhook. `payments webhooks` lists them")
-    click.echo(f"{count} of {len(ids)} will be handled again within seconds")
+    click.echo(f"{count} of {len(ids)} will be reprocessed within seconds")
 
 
 @contextmanager
 def _inbox() -> Iterator[tuple[MongoWebhooks, Callable[[], datetime]]]:
-    """Opens the inbox and the database's clock, by which replayed webhooks are due."""
+    """Opens the inbox, and the database's clock for the due times of webhooks."""
     with opened() as (settings, database):
         from runtime import container
 

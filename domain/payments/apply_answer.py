@@ -258,7 +258,7 @@ def is_escalation(step: Payment) -> bool:
 
 
 def is_correction(step: Payment) -> bool:
-    """Whether a step changed a final state."""
+    """Whether a step changed a terminal state."""
     return any(
         event.type == EventType.OPERATION_CORRECTED for event in step.pending_events
     )

@@ -82,9 +82,9 @@ def apply_lookup(
         return _resume_send(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _handle_absence(payment, operation, outcome, asked_at, now, jitter)
-    if not operation.has_ended and may_have_duplicate(operation, outcome):
+    if not operation.is_terminal and may_have_duplicate(operation, outcome):
         return _handle_possible_duplicate(payment, operation, outcome, now)
-    if not operation.has_ended and resend_may_succeed(operation, outcome):
+    if not operation.is_terminal and resend_may_succeed(operation, outcome):
         postponed = _postpone_early_lookup(payment, operation, outcome, asked_at, now)
         if postponed is not None:
             return postponed
@@ -98,7 +98,7 @@ def apply_lookup(
         target = payment.get_operation(operation.target or "")
         payment = schedule_refund_lookups(payment, target, now=now)
         return _schedule_next_lookup(payment, operation, outcome, now, jitter)
-    if operation.has_ended:
+    if operation.is_terminal:
         return _apply_recheck(payment, operation, outcome, now)
     if amount_differs(payment, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
@@ -367,7 +367,7 @@ def _schedule_held_lookup(operation: Operation, now: datetime) -> Operation:
 def _apply_recheck(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """The payment with a final operation confirmed or corrected by a lookup.
+    """The payment with a terminal operation confirmed or corrected by a lookup.
 
     New data of the answer, such as a late fee, is stored in both cases.
     """

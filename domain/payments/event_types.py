@@ -13,7 +13,9 @@ class EventType(StrEnum):
     OPERATION_ACCEPTED = "operation.accepted"  #: a capture, void or refund
     OPERATION_CANCELED = "operation.canceled"  #: canceled before money moved
     OPERATION_ESCALATED = "operation.escalated"  #: it needs manual review
-    OPERATION_CORRECTED = "operation.corrected"  #: a later fact changed a final state
+    OPERATION_CORRECTED = (
+        "operation.corrected"  #: a later fact changed a terminal state
+    )
     OPERATION_DISCOVERED = "operation.discovered"  #: others made it at the provider
     OPERATION_NAMED = "operation.named"  #: the provider's id of a resolved refund
     OPERATION_OVERTAKEN = "operation.overtaken"  #: others left no money for it

@@ -275,7 +275,7 @@ def _with_external_void(
     if hold_before is None or hold_before.ended is not None or not is_voided:
         return payment
     voids = (one for one in payment.operations if one.kind is Kind.VOID)
-    if any(not one.has_ended or one.state is State.SUCCEEDED for one in voids):
+    if any(not one.is_terminal or one.state is State.SUCCEEDED for one in voids):
         return payment
     known = {**payment.first_operation.refs, **answer.refs}
     name = "authorization" if "authorization" in known else "payment_intent"
@@ -355,7 +355,7 @@ def _schedule_lookup(before: Payment, payment: Payment, now: datetime) -> Paymen
     due_at = retry.METHOD_SAVING.next_at(
         tries=before.first_operation.lookup_count, since=since, now=now, jitter=1.0
     )
-    if due_at is None or not first.has_ended or first.due_at is not None:
+    if due_at is None or not first.is_terminal or first.due_at is not None:
         return payment
     looked_up = replace(
         first,

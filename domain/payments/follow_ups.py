@@ -135,9 +135,9 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         starts_at=now,
     )
     first = payment.first_operation
-    if any(one.kind is Kind.VOID and not one.has_ended for one in payment.operations):
+    if any(one.kind is Kind.VOID and not one.is_terminal for one in payment.operations):
         raise Conflict(ConflictReason.VOID_UNDER_WAY, "a void is not finished yet")
-    if first.may_have_duplicate_order and not first.has_ended:
+    if first.may_have_duplicate_order and not first.is_terminal:
         words = "an order of a lost answer may have been paid"
         raise Conflict(ConflictReason.ANOTHER_ORDER, words)
     waits_for_payer = first.state is State.REQUIRES_ACTION

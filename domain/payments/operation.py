@@ -10,7 +10,7 @@ from typing import Final
 
 from domain.money import Fee
 from domain.payments.idempotency import derive_provider_key
-from domain.payments.states import FINAL, STATES_WITH_WORK, State
+from domain.payments.states import STATES_WITH_WORK, TERMINAL, State
 
 #: The time after a send from which a lookup may prove that the provider never had it:
 #: many times a provider's longest time for a call.
@@ -94,9 +94,9 @@ class Operation:
         return derive_provider_key(self.id, self.generation)
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it is final; only a correction may change it."""
-        return self.state in FINAL
+    def is_terminal(self) -> bool:
+        """Whether its state is terminal: only a correction may change it."""
+        return self.state in TERMINAL
 
     @property
     def collects_money(self) -> bool:
@@ -106,7 +106,7 @@ class Operation:
     @property
     def reserved_amount(self) -> int:
         """Minor units that may yet move, so that no other operation may take them."""
-        return 0 if self.has_ended else self.amount
+        return 0 if self.is_terminal else self.amount
 
     @property
     def has_work(self) -> bool:

@@ -244,7 +244,7 @@ class Payment:
             return False
         is_held = self.hold is not None and self.hold.ended is None
         is_collecting = any(
-            one.collects_money and not one.has_ended for one in self.operations
+            one.collects_money and not one.is_terminal for one in self.operations
         )
         is_paid = policy is DuplicatePolicy.PAID and self.captured > self.refunded
         return is_held or is_collecting or is_paid
@@ -301,7 +301,7 @@ class Payment:
     def _is_closing(self) -> bool:
         """Whether a void, or a capture that releases the rest, is under way."""
         return any(
-            not one.has_ended and (one.kind is Kind.VOID or one.final)
+            not one.is_terminal and (one.kind is Kind.VOID or one.final)
             for one in self.operations
         )
 

@@ -50,7 +50,8 @@ class Trigger(StrEnum):
     RESUMED = "resumed"  #: an operator requested another lookup; still unknown
 
 
-FINAL: Final = frozenset(
+#: Only a correction changes it.
+TERMINAL: Final = frozenset(
     {State.SUCCEEDED, State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED}
 )
 #: A worker has something to do now or at ``due_at``.
@@ -142,8 +143,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.DEAD, Trigger.REPLAYED): State.QUEUED,
 }
 
-#: The changes of final states by a later answer of the provider. Each one is an event,
-#: is logged as an error and counted.
+#: The changes of terminal states by a later answer of the provider. Each one is an
+#: event, is logged as an error and counted.
 CORRECTIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.SUCCEEDED, Trigger.DECLINED): State.DECLINED,
     (State.SUCCEEDED, Trigger.CANCELED): State.CANCELED,

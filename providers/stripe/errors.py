@@ -125,7 +125,7 @@ def _raise_unknown(
     if status >= 500:
         # Stripe would repeat this answer, so only a lookup helps.
         if _header(error, "Idempotent-Replayed") == "true":
-            raise LookupRequired(ErrorDetail.REPLAYED_500, request_id=request_id)
+            raise LookupRequired(ErrorDetail.REPEATED_500, request_id=request_id)
         if _header(error, "Stripe-Should-Retry") == "false":
             raise LookupRequired(ErrorDetail.RESEND_REFUSED, request_id=request_id)
     if 200 <= status < 300:

@@ -108,7 +108,7 @@ def _make_due(running: Stack, count: int) -> None:
     )
     database = container.open_database(settings)
     vault = container.open_vault(settings)
-    store = MongoPayments(database, vault, holder="backlog")
+    store = MongoPayments(database, vault, lease_holder="backlog")
     asked = submission(provider=ProviderName.STRIPE, payment_method="pm_card_visa")
     then = container.clock() - timedelta(hours=1)
     for first in range(0, count, BATCH):

@@ -14,12 +14,14 @@ from typing import Final
 from tests.chaos.evidence import Evidence, Movement, Operation, Payment
 
 #: The operation has ended.
-FINAL: Final = frozenset({"succeeded", "declined", "rejected", "canceled", "expired"})
+TERMINAL: Final = frozenset(
+    {"succeeded", "declined", "rejected", "canceled", "expired"}
+)
 #: Ended, or waiting for manual review.
-ENDED: Final = FINAL | {"review"}
+ENDED: Final = TERMINAL | {"review"}
 #: States in which no money may have moved.
-NOTHING: Final = FINAL - {"succeeded"} | {"dead"}
-#: The only event that may change a final state: a later fact from the provider.
+NOTHING: Final = TERMINAL - {"succeeded"} | {"dead"}
+#: The only event that may change a terminal state: a later fact from the provider.
 CORRECTION: Final = "operation.corrected"
 #: The sign of a movement in the merchant's balance.
 SIGN: Final = {"charge": 1, "capture": 1, "refund": -1, "authorize": 0, "void": 0}
@@ -92,7 +94,7 @@ def money_agrees(evidence: Evidence) -> Iterator[str]:
     states = {one.id: one.state for _, one in _operations(evidence)}
     moved: Counter[str] = Counter()
     for movement in evidence.movements:
-        if states.get(movement.operation or "") in FINAL:
+        if states.get(movement.operation or "") in TERMINAL:
             moved[movement.currency] += SIGN[movement.kind] * movement.amount
     stored: Counter[str] = Counter()
     for payment in evidence.payments:
@@ -120,7 +122,7 @@ def everything_ends(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
-    """No final state changes, and no version or timeline goes back."""
+    """No terminal state changes, and no version or timeline goes back."""
     last = {payment.id: payment for payment in evidence.payments}
     sights = sorted(evidence.sights, key=lambda sight: sight.payment)  # stable
     for payment_id, seen in groupby(sights, key=lambda sight: sight.payment):
@@ -135,7 +137,7 @@ def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
                 )
             for operation, state in before.states.items():
                 now = after.states.get(operation, "gone")
-                if state in FINAL and now != state and operation not in corrected:
+                if state in TERMINAL and now != state and operation not in corrected:
                     yield f"{payment_id} {operation}: {state}, and then {now}"
         end = last.get(payment_id)
         if end is None:
@@ -144,21 +146,21 @@ def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
             yield f"{payment_id}: version {every[-1].version}, in the end {end.version}"
     for payment in evidence.payments:
         for event in payment.timeline:
-            if event.data.get("from") in FINAL and event.type != CORRECTION:
+            if event.data.get("from") in TERMINAL and event.type != CORRECTION:
                 yield f"{payment.id} #{event.seq}: moved from {event.data['from']}"
 
 
 def ends_have_one_event(evidence: Evidence) -> Iterator[str]:
-    """Each final state has exactly one event."""
+    """Each terminal state has exactly one event."""
     for payment, one in _operations(evidence):
         if one.id in _corrected(payment):
             continue
         ends = [
             after
             for before, after in _steps(payment, one)
-            if after in FINAL and before != after
+            if after in TERMINAL and before != after
         ]
-        if ends != [one.state] * (one.state in FINAL):
+        if ends != [one.state] * (one.state in TERMINAL):
             yield f"{payment.id} {one.id} ({one.state}): its events end in {ends}"
 
 
@@ -228,19 +230,19 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "I3",
-        "every accepted or stored operation is final or in manual review",
+        "every accepted or stored operation is in a terminal state or in manual review",
         everything_ends,
         lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I4",
-        "no final state changes, no version goes back",
+        "no terminal state changes, no version goes back",
         nothing_goes_back,
         lambda found: len(found.sights),
     ),
     Invariant(
         "I5",
-        "each final state has exactly one event",
+        "each terminal state has exactly one event",
         ends_have_one_event,
         lambda found: len(list(_operations(found))),
     ),

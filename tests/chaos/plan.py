@@ -192,7 +192,7 @@ def _may_be_absent(plan: Plan, at: float) -> bool:
 def _fault(place: int, random: Random, absent: bool) -> dict[str, Any]:
     """Every kind in turn, at a random provider, more often at Stripe.
 
-    A replayed 500 without an effect needs a proof of absence, and so ``absent``.
+    A repeated 500 without an effect needs a proof of absence, and so ``absent``.
     """
     provider = random.choices(list(PATHS), (3, 2))[0]
     fault = FAULTS[place % len(FAULTS)](random)

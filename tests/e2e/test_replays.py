@@ -53,7 +53,7 @@ def aged(
     result = database.payments.update_one(
         {
             "_id": payment_id,
-            "holder": None,
+            "lease_holder": None,
             "operations.0.state": {"$nin": ["queued", until]},
         },
         {"$set": {**changed, **due}, "$inc": {"version": 1}},

@@ -52,7 +52,7 @@ def test_a_webhook_of_a_payment_is_handled(
     assert wait_until(is_handled, seconds=AT_ONCE)
     [row] = _handled_webhooks(shop.stack, payment_id, type)
 
-    again = shop.stack.payments("webhooks", "replay", row["id"])
+    again = shop.stack.payments("webhooks", "reprocess", row["id"])
     assert again.stdout.startswith("1 of 1"), again.stderr
     assert wait_until(is_handled, seconds=AT_ONCE)
     assert len(shop.movements(provider, payment_id)) == 1
@@ -118,6 +118,6 @@ def test_a_dispute_is_shown_from_its_opening_to_its_end(
 def test_a_replay_without_a_choice_of_webhooks_is_refused(
     shop: Shop, arguments: tuple[str, ...], words: str
 ) -> None:
-    refused = shop.stack.payments("webhooks", "replay", *arguments)
+    refused = shop.stack.payments("webhooks", "reprocess", *arguments)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert words in refused.stderr

@@ -218,7 +218,7 @@ MUTANTS: Final = (
     Mutant(
         "a reservation given back while unknown",
         "domain/payments/operation.py",
-        "        return 0 if self.has_ended else self.amount",
+        "        return 0 if self.is_terminal else self.amount",
         "        return self.amount if self.state is State.QUEUED else 0",
     ),
     Mutant(

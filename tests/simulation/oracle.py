@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Event, Payment
-from domain.payments.states import CORRECTIONS, FINAL, STUCK, State
+from domain.payments.states import CORRECTIONS, STUCK, TERMINAL, State
 from domain.payments.submission import DuplicatePolicy
 from tests.simulation.dashboard import OTHERS
 from tests.simulation.entries import Call
@@ -88,7 +88,7 @@ class Oracle:
         for one in self.known.values():
             held = one.hold is not None and one.hold.ended is None
             open_ = any(
-                operation.kind in _TAKES and operation.state not in FINAL
+                operation.kind in _TAKES and operation.state not in TERMINAL
                 for operation in one.operations
             )
             if one.submission.reference == reference:
@@ -155,9 +155,9 @@ class Oracle:
         moved = self.moved.get(_moved_by(one))
         if one.has_work or one.state is State.PENDING:
             raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
-        if one.state not in FINAL and not one.waiting_for:
+        if one.state not in TERMINAL and not one.waiting_for:
             raise Violation(f"{one.id} is {one.state}, and does not say what for")
-        if one.state in FINAL and one.due_at is not None:
+        if one.state in TERMINAL and one.due_at is not None:
             raise Violation(f"{one.id} is {one.state}, and work is owed on it")
         if one.kind is Kind.VOID:
             held = payment.first_operation.id in self.moved
@@ -187,7 +187,7 @@ class Oracle:
         captured = self._moved(payment, Kind.CHARGE, Kind.CAPTURE)
         refunded = self._moved(payment, Kind.REFUND)
         open_first = (
-            0 if payment.first_operation.has_ended else payment.first_operation.amount
+            0 if payment.first_operation.is_terminal else payment.first_operation.amount
         )
         most = payment.captured + payment.capture_reserved + open_first
         if not payment.captured <= captured <= most:
@@ -240,7 +240,7 @@ def _follows(before: Payment, after: Payment) -> None:
         same_amount = now.amount == was.amount or now.amount == now.moved < was.amount
         if (was.id, was.kind) != (now.id, now.kind) or not same_amount:
             raise Violation(f"{was.id} became another operation")
-        if was.state in FINAL and now.state is not was.state:
+        if was.state in TERMINAL and now.state is not was.state:
             if (was.state, now.state) not in _CORRECTED:
                 raise Violation(f"{was.id}: {was.state} became {now.state}")
         if was.state in _OPEN and was.send is not None and now.send is not None:

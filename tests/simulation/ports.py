@@ -86,9 +86,11 @@ class WatchedStore:
 
         return self._call("settles", settle)
 
-    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_leased(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
-        return self._call("asks what it holds", lambda: self._store.load_held(payments))
+        return self._call(
+            "asks what it holds", lambda: self._store.load_leased(payments)
+        )
 
     def renew_leases(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""

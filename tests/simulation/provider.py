@@ -214,7 +214,7 @@ class SimulatedProvider:
         if isinstance(known.said, LookupRequired):
             raise known.said
         if isinstance(known.said, Exception):
-            raise LookupRequired("replayed_500")
+            raise LookupRequired("repeated_500")
         return known.said
 
     def _never(self, why: str) -> Violation | NeedsReview:

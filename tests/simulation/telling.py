@@ -94,7 +94,7 @@ class Telling:
         if not receive(
             webhook, event_types=_TYPES, inbox=self._inbox, queue=MemoryQueue()
         ):
-            self._inbox.replay([webhook.id], now=world.clock())
+            self._inbox.reprocess([webhook.id], now=world.clock())
         waiting = self._inbox.find_due_ids(9)
         return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
 

@@ -46,7 +46,7 @@ from domain.payments.start_attempt import (
     expire_claim,
     record_send,
 )
-from domain.payments.states import FINAL, STUCK, State
+from domain.payments.states import STUCK, TERMINAL, State
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
 
@@ -207,21 +207,21 @@ class PaymentMachine(RuleBasedStateMachine):
             assert one.moved == (one.amount if one.state is State.SUCCEEDED else 0)
             if one.state is State.SUCCEEDED:
                 assert moved
-            elif one.state in FINAL or one.state is State.DEAD:
+            elif one.state in TERMINAL or one.state is State.DEAD:
                 assert not moved, f"{one.id} is {one.state}"
 
     @invariant()
     def what_is_final_stays(self) -> None:
         for one in self.payment.operations:
             assert self.ended.get(one.id, one.state) is one.state
-            if one.state in FINAL:
+            if one.state in TERMINAL:
                 self.ended[one.id] = one.state
 
     @invariant()
     def whatever_waits_says_for_what(self) -> None:
         for one in self.payment.operations:
             working = self.payment.claim is not None
-            assert one.has_ended or one.due_at or one.waiting_for or working
+            assert one.is_terminal or one.due_at or one.waiting_for or working
 
     @invariant()
     def the_timeline_explains_it(self) -> None:

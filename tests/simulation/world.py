@@ -120,7 +120,7 @@ class World:
     def store_of(self, process: Process) -> WatchedStore:
         """The database as ``process`` reaches it."""
         return WatchedStore(
-            self.table.held_by(process.name),
+            self.table.leased_by(process.name),
             scheduler=self.scheduler,
             chance=lambda: self.chance,
             oracle=self.oracle,
@@ -136,7 +136,7 @@ class World:
             executors=dict.fromkeys(ProviderName, _INLINE),
             clock=self._clock_of(process),
             jitter=self.chance.fraction,
-            held_ids=process.held,
+            leased_ids=process.held,
         )
         return self.start(process, lambda: list(run(ids, tools)))
 

@@ -121,7 +121,7 @@ class InboxSuite:
             [replace(kept, status=WebhookStatus.UNMATCHED, due_at=None, tries=9)]
         )
         at = post.now = NOW + timedelta(days=1)
-        assert post.inbox.replay([kept.id, "stripe:evt_2"], now=at) == 1
+        assert post.inbox.reprocess([kept.id, "stripe:evt_2"], now=at) == 1
         [found] = post.inbox.load([kept.id])
         assert (found.status, found.tries, found.starts_at) == (
             WebhookStatus.WAITING,

@@ -63,11 +63,11 @@ class PaymentRequestsSuite:
         back = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"refund": "re_1"})
         late = settle(held, back, now=setup.now(), jitter=0)
         assert store.settle_many([late]) == []
-        [fresh] = store.load_held([held])
+        [fresh] = store.load_leased([held])
         [done] = store.settle_many([settle(fresh, back, now=setup.now(), jitter=0)])
         assert store.get(SHOP, held.id) == done
         assert (done.refunded, done.refund_reserved) == (5, 7)
-        assert store.load_held([held]) == []
+        assert store.load_leased([held]) == []
         assert [event.seq for event in store.load_timeline(SHOP, held.id) or ()] == [
             *range(1, 8)
         ]
@@ -82,7 +82,7 @@ class PaymentRequestsSuite:
         [found] = other.load_due([won.id])
         now = setup.now()
         other.claim_many([sending(expire_claim(found, now=now), now=now)])
-        assert store.load_held([won]) == []
+        assert store.load_leased([won]) == []
 
     def test_a_request_to_a_payment_that_moved_on_changes_nothing(
         self, store: PaymentStore, setup: Setup

@@ -187,6 +187,6 @@ class PaymentStoreSuite(
         assert store.find_due_ids(10) == []
         assert store.claim_many([]) == store.settle_many([]) == []
         assert store.amend(payment()) is None
-        assert store.load_held([sending(payment())]) == []
+        assert store.load_leased([sending(payment())]) == []
         store.renew_leases(["pay_none"])
         store.postpone(["pay_none"], MOMENT)

@@ -21,8 +21,8 @@ TICK: Final = timedelta(milliseconds=1)
 class Setup(Protocol):
     """One store as several processes use it, and its clock."""
 
-    def store(self, holder: str = "one") -> PaymentStore:
-        """The store of the process that calls itself ``holder``."""
+    def store(self, lease_holder: str = "one") -> PaymentStore:
+        """The store of the process that calls itself ``lease_holder``."""
 
     def now(self) -> datetime:
         """What the store takes for the time, UTC."""

@@ -237,7 +237,7 @@ class Acme:
                 raise MalformedAnswer
             case Trouble.FAILED:
                 self.service.post(send.key, send.body)
-                self.service.keys[send.key] = send.body, LookupRequired("replayed_500")
+                self.service.keys[send.key] = send.body, LookupRequired("repeated_500")
                 raise OutcomeUnknown("http_500")
             case _:
                 return self.service.post(send.key, send.body)

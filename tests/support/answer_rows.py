@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
-from domain.payments.states import FINAL, State
+from domain.payments.states import TERMINAL, State
 from tests.support.workbench import Workbench
 
 #: A token in an error message, which must not be stored unencrypted.
@@ -123,7 +123,7 @@ _WAITS: Final = {State.REVIEW: "an operator: ", State.REQUIRES_ACTION: "the paye
 
 
 def _has_failed(row: Row) -> bool:
-    return row.state in FINAL and row.state is not State.SUCCEEDED
+    return row.state in TERMINAL and row.state is not State.SUCCEEDED
 
 
 def _check_shown(shown: Mapping[str, Any], row: Row) -> None:

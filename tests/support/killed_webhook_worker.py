@@ -62,7 +62,7 @@ def main(webhook_id: str, deadly: int) -> None:
         database = container.open_database(settings)
         stack.callback(database.client.close)
         vault = container.open_vault(settings)
-        store = DyingStore(database, vault, holder="dying")
+        store = DyingStore(database, vault, lease_holder="dying")
         inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
         store.boundaries = inbox.boundaries = boundaries
         adapters = container.open_adapters(settings, database, connections=1)

@@ -93,7 +93,9 @@ def main(payment_id: str, deadly: int) -> None:
         tools = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
-        store = DyingStore(database, container.open_vault(settings), holder="dying")
+        store = DyingStore(
+            database, container.open_vault(settings), lease_holder="dying"
+        )
         store.boundaries = boundaries
 
         def dying(account: Account) -> DyingProvider:

@@ -55,7 +55,7 @@ class MemoryInbox:
         newest = sorted(matching, key=lambda one: one.received_at, reverse=True)
         return newest[:limit]
 
-    def replay(self, ids: Sequence[str], *, now: datetime) -> int:
+    def reprocess(self, ids: Sequence[str], *, now: datetime) -> int:
         with self._lock:
             known = self._all()
             there = [known[one] for one in ids if one in known]

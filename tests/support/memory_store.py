@@ -21,7 +21,7 @@ class _Row:
     payment: Payment
     timeline: tuple[Event, ...]
     due_at: datetime | None
-    holder: str | None = None
+    lease_holder: str | None = None
 
 
 @dataclass(slots=True)
@@ -42,20 +42,20 @@ class MemoryStore:
         self,
         clock: Callable[[], datetime],
         *,
-        holder: str = "one",
+        lease_holder: str = "one",
         table: _Table | None = None,
     ) -> None:
         self._clock = clock
-        self._holder = holder
+        self._lease_holder = lease_holder
         self._table = table or _Table()
 
-    def held_by(self, holder: str) -> MemoryStore:
+    def leased_by(self, lease_holder: str) -> MemoryStore:
         """The store of another process with the same payments."""
-        return MemoryStore(self._clock, holder=holder, table=self._table)
+        return MemoryStore(self._clock, lease_holder=lease_holder, table=self._table)
 
     @property
     def table(self) -> _Table:
-        """The data shared with the stores of other holders."""
+        """The data shared with the stores of other processes."""
         return self._table
 
     @property
@@ -81,7 +81,7 @@ class MemoryStore:
                 key = _key(payment, one.idempotency_key)
                 if self._table.keys.setdefault(key, payment.id) != payment.id:
                     raise IdempotencyMismatch
-            return self._store(row, payment, held=row.holder is not None)
+            return self._store(row, payment, leased=row.lease_holder is not None)
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
         now = self._clock()
@@ -91,14 +91,14 @@ class MemoryStore:
                 row.payment
                 for row in known
                 if row.due_at is not None
-                and row.due_at <= (now if row.holder else now + WAKEUP_GRACE)
+                and row.due_at <= (now if row.lease_holder else now + WAKEUP_GRACE)
             ]
 
     def postpone(self, ids: Sequence[str], by: timedelta) -> None:
         now = self._clock()
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
-                free = row.holder is None or (row.due_at and row.due_at <= now)
+                free = row.lease_holder is None or (row.due_at and row.due_at <= now)
                 if row.due_at is not None and free:
                     row.due_at = max(row.due_at, now + by)
 
@@ -108,7 +108,7 @@ class MemoryStore:
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
         return self._write(payments, lease=False)
 
-    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_leased(self, payments: Sequence[Payment]) -> list[Payment]:
         fences = {one.id: one.claim.fence for one in payments if one.claim}
         with self._rows() as rows:
             now = [rows[one].payment for one in fences if one in rows]
@@ -117,7 +117,7 @@ class MemoryStore:
     def renew_leases(self, ids: Sequence[str]) -> None:
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
-                if row.holder == self._holder:
+                if row.lease_holder == self._lease_holder:
                     row.due_at = self._clock() + LEASE
 
     def find_due_ids(self, limit: int) -> list[str]:
@@ -200,16 +200,16 @@ class MemoryStore:
                 row = rows.get(payment.id)
                 if row is None or row.payment.version != payment.version:
                     continue
-                held = lease and payment.claim is not None
-                row.holder = self._holder if held else None
-                row.due_at = self._clock() + LEASE if held else None
-                written.append(self._store(row, payment, held=held))
+                leased = lease and payment.claim is not None
+                row.lease_holder = self._lease_holder if leased else None
+                row.due_at = self._clock() + LEASE if leased else None
+                written.append(self._store(row, payment, leased=leased))
         return written
 
-    def _store(self, row: _Row, payment: Payment, *, held: bool) -> Payment:
+    def _store(self, row: _Row, payment: Payment, *, leased: bool) -> Payment:
         stored = replace(_without_pending_events(payment), version=payment.version + 1)
         row.payment, row.timeline = stored, row.timeline + payment.pending_events
-        if not held:
+        if not leased:
             row.due_at = payment.due_at
         guard = _key(payment, payment.submission.reference)
         if self._table.guards.get(guard) == payment.id and not payment.blocks_reference:

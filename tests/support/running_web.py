@@ -128,7 +128,7 @@ class RunningWeb:
         """Carries a payment out at a provider with the answer ``said``."""
         database = self.database()
         store = MongoPayments(
-            database, container.open_vault(self.settings), holder="test"
+            database, container.open_vault(self.settings), lease_holder="test"
         )
         try:
             with ThreadPoolExecutor(1) as calls:
@@ -139,7 +139,7 @@ class RunningWeb:
                     executors=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,
-                    held_ids=set(),
+                    leased_ids=set(),
                 )
                 [[settled]] = attempt.run([payment_id], tools)
                 return settled.payment

@@ -150,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
         if len(self._incoming.body) + len(body) > self._max_body:
             raise Refused(ProblemCode.BODY_TOO_LARGE)
         self._incoming.body += body
-        self._listener.hold(len(body))
+        self._listener.count_buffered(len(body))
 
     def on_message_complete(self) -> None:
         assert self._incoming is not None
@@ -165,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
     def answer(self, answer: Answer) -> None:
         """Sends the answer to the current request."""
         assert self._current is not None
-        self._listener.hold(-len(self._current.body))
+        self._listener.count_buffered(-len(self._current.body))
         has_body = self._current.method != "HEAD"
         self._current = None
         if not self._transport.is_closing():
@@ -178,7 +178,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Bytes of the bodies that wait for a thread."""
         return sum(len(request.body) for request in self._unanswered())
 
@@ -274,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         """Stops reading; the refusal is sent after the answers due before it."""
         self._listener.count_refusal(code)
         if self._incoming is not None:
-            self._listener.hold(-len(self._incoming.body))
+            self._listener.count_buffered(-len(self._incoming.body))
         self._incoming = None
         self._parser = None
         self._stop_waiting()
@@ -310,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
         yield from self._due
 
     def _forget_requests(self) -> None:
-        self._listener.hold(-self.held_bytes)
+        self._listener.count_buffered(-self.buffered_bytes)
         self._incoming = None
         self._due.clear()
 

@@ -73,7 +73,7 @@ class Limits:
     pipelined: int = 32
     #: Of all bodies not yet answered. Together with the buffers of all connections
     #: this stays far below the 512 MiB of a container.
-    held_bytes: int = 64 * 1024 * 1024
+    buffered_bytes: int = 64 * 1024 * 1024
     connections: int = 2048
     unsent: int = 64  #: answers not read at once
     queue: int = 256  #: requests that wait for a thread
@@ -101,7 +101,7 @@ class Listener:
         self.waiting: dict[Connection, None] = {}
         self._unsent: dict[Connection, None] = {}
         self._connections: set[Connection] = set()
-        self._held = 0
+        self._buffered = 0
         self._app = app
         self._threads = threads
         self._jobs: queue.SimpleQueue[tuple[Request, Connection]] = queue.SimpleQueue()
@@ -167,12 +167,14 @@ class Listener:
         """Removes an answer that was read."""
         self._unsent.pop(connection, None)
 
-    def hold(self, count: int) -> None:
-        """Counts bytes of bodies; ends the largest holders if there are too many."""
-        self._held += count
-        while count > 0 and self._held > self.limits.held_bytes and self.waiting:
-            largest = max(self.waiting, key=lambda one: one.held_bytes)
-            if not largest.held_bytes:
+    def count_buffered(self, count: int) -> None:
+        """Counts bytes of bodies; at the limit, ends the connection with most."""
+        self._buffered += count
+        while (
+            count > 0 and self._buffered > self.limits.buffered_bytes and self.waiting
+        ):
+            largest = max(self.waiting, key=lambda one: one.buffered_bytes)
+            if not largest.buffered_bytes:
                 return  # threads have all the bodies
             self.count_refusal(DropReason.TOO_MANY_BODIES)
             largest.abort()

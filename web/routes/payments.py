@@ -233,7 +233,7 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
     """Counts and logs an accepted request, and answers 202 with its payment."""
     payment, operation = accepted.payment, accepted.operation
     headers = {"Location": f"/v1/payments/{payment.id}", "Retry-After": "1"}
-    if accepted.replayed:
+    if accepted.is_repeat:
         headers["Idempotent-Replayed"] = "true"
     else:
         metrics.ACCEPTED.labels(payment.provider, operation.kind).inc()
@@ -241,7 +241,7 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
         "payment_accepted",
         payment=payment.id,
         operation=operation.id,
-        replayed=accepted.replayed,
+        is_repeat=accepted.is_repeat,
     )
     return rendering.json_response(rendering.render_payment(payment), 202, headers)
 

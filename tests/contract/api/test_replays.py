@@ -54,7 +54,7 @@ def beat(web: RunningWeb) -> int:
     """One tick of the beat."""
     database = web.database()
     vault = container.open_vault(web.settings)
-    store = MongoPayments(database, vault, holder="beat")
+    store = MongoPayments(database, vault, lease_holder="beat")
     try:
         desk = container.operator_context(
             web.settings,

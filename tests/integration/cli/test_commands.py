@@ -141,7 +141,7 @@ def test_a_file_submitted_twice_is_charged_once(
     one, two = rows(first.stdout), rows(again.stdout)
     assert [row["status"] for row in one] == ["captured", "failed"]
     assert [row["id"] for row in one] == [row["id"] for row in two]
-    assert [row["replayed"] for row in two] == [True, True]
+    assert [row["is_repeat"] for row in two] == [True, True]
     assert one[1]["error"] is not None
     assert movements(stack) - before == 1
 

@@ -59,7 +59,7 @@ def test_an_upgrade_is_asked_for_once_and_then_well(
     for keys in container.ENCRYPTION_KEYS:
         assert examined(settings, keys.title).verdict == OK
         assert len(keys.source(settings).keys()) == 1
-    store = MongoPayments(stored, container.open_vault(settings), holder="h")
+    store = MongoPayments(stored, container.open_vault(settings), lease_holder="h")
     read = store.get(Scope("m", Mode.TEST), old["_id"])
     assert read is not None and read.submission == _payment(1).submission
 
@@ -67,7 +67,7 @@ def test_an_upgrade_is_asked_for_once_and_then_well(
 def test_a_rotation_names_what_it_cannot_open_and_forgets_no_key(
     settings: Settings, stored: Database[Document]
 ) -> None:
-    store = MongoPayments(stored, container.open_vault(settings), holder="h")
+    store = MongoPayments(stored, container.open_vault(settings), lease_holder="h")
     mine, other = store.insert_many([_payment(1), _payment(2)])
     taken = stored.payments.find_one({"_id": other.id}) or {}
     stored.payments.update_one(

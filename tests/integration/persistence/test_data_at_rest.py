@@ -44,7 +44,7 @@ SECRETS: Final = {
 @pytest.fixture
 def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
     """A store with one payment that has every field filled."""
-    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    store, now = MongoPayments(payments_db, vault, lease_holder="one"), clock()
     asked = Submission(
         Money(1999, "USD"),
         ProviderName.STRIPE,
@@ -100,7 +100,7 @@ def test_a_payment_without_its_key_cannot_be_read(
     stored: MongoPayments, payments_db: Database[Document], key_source: KeySource
 ) -> None:
     stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
-    other = MongoPayments(payments_db, stranger, holder="two")
+    other = MongoPayments(payments_db, stranger, lease_holder="two")
     with pytest.raises(DocumentUnreadable):
         other.get(SHOP, payment().id)
 
@@ -109,13 +109,13 @@ def test_an_unreadable_payment_delays_no_other_and_stays_due(
     payments_db: Database[Document], vault: Vault, key_source: KeySource
 ) -> None:
     stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     now = clock()
     ours, theirs = (
         payment(number, now=now - timedelta(minutes=number)) for number in (1, 2)
     )
     store.insert_many([ours])
-    MongoPayments(payments_db, stranger, holder="two").insert_many([theirs])
+    MongoPayments(payments_db, stranger, lease_holder="two").insert_many([theirs])
     assert [one.id for one in store.load_due([ours.id, theirs.id])] == [ours.id]
     assert store.find_due_ids(10) == [ours.id]
     assert store.find_settled([theirs.id]) == set()
@@ -126,10 +126,10 @@ def test_an_unreadable_payment_delays_no_other_and_stays_due(
 def test_a_step_after_a_rotation_keeps_the_payment_readable(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    running = MongoPayments(payments_db, Vault(key_source), holder="one")
+    running = MongoPayments(payments_db, Vault(key_source), lease_holder="one")
     [new] = running.insert_many([payment(now=clock())])
     key_source.add_key()
-    restarted = MongoPayments(payments_db, Vault(key_source), holder="two")
+    restarted = MongoPayments(payments_db, Vault(key_source), lease_holder="two")
     [won] = restarted.claim_many([sending(new, now=clock())])
     found = running.get(SHOP, won.id)
     assert found is not None

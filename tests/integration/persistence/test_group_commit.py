@@ -25,7 +25,7 @@ from tests.suites.samples import NOW, SHOP, payment, sending, submission
 @pytest.fixture
 def store(payments_db: Database[Document], vault: Vault) -> GroupCommitPayments:
     """The store of a web process."""
-    return GroupCommitPayments(payments_db, vault, holder="web")
+    return GroupCommitPayments(payments_db, vault, lease_holder="web")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_an_insert_beyond_the_bound_is_refused(
     class Small(GroupCommitPayments):
         max_waiting = 1
 
-    store = Small(payments_db, vault, holder="web")
+    store = Small(payments_db, vault, lease_holder="web")
 
     def insert(number: int) -> list[Payment]:
         return store.insert_many([payment(number, now=clock())])
@@ -88,7 +88,7 @@ def test_an_insert_beyond_the_bound_is_refused(
 def test_a_payment_that_cannot_be_encoded_fails_alone(
     payments_db: Database[Document], vault: Vault, many: ThreadPoolExecutor
 ) -> None:
-    store = GroupCommitPayments(payments_db, vault, holder="web")
+    store = GroupCommitPayments(payments_db, vault, lease_holder="web")
     broken = replace(payment(1), submission=replace(submission(), email="\ud800"))
     asked = [
         many.submit(store.insert_many, [one])
@@ -119,8 +119,8 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
 def test_work_of_another_mode_is_never_seen(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    test = GroupCommitPayments(payments_db, vault, holder="one")
-    live = GroupCommitPayments(payments_db, vault, holder="two", mode=Mode.LIVE)
+    test = GroupCommitPayments(payments_db, vault, lease_holder="one")
+    live = GroupCommitPayments(payments_db, vault, lease_holder="two", mode=Mode.LIVE)
     due = replace(payment(1), mode=Mode.LIVE)
     test.insert_many([due])
     assert (test.find_due_ids(10), test.load_due([due.id])) == ([], [])

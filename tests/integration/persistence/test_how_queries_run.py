@@ -46,7 +46,7 @@ Act = Callable[[MongoPayments], object]
 @pytest.fixture
 def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
     """A third of its payments are the shop's; the first 20 are due, the rest paid."""
-    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    store, now = MongoPayments(payments_db, vault, lease_holder="one"), clock()
     new = [
         payment(
             number,
@@ -177,7 +177,7 @@ def test_a_list_of_one_provider_is_as_short_among_many_of_another(
     profiled: Callable[[], list[Any]],
 ) -> None:
     """One payment at PayPal, older than MANY at Stripe."""
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     paypal = submission(provider=ProviderName.PAYPAL)
     store.insert_many([payment(1, asked=paypal)])
     store.insert_many([payment(number) for number in range(2, MANY + 1)])
@@ -283,7 +283,7 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
     monitoring.register(recorder)
     opened = mongo.connect(mongo_url, database)
     _touch_everything(
-        MongoPayments(opened, vault, holder="one"),
+        MongoPayments(opened, vault, lease_holder="one"),
         MongoApiKeys(opened, Pepper(key_source)),
     )
     opened.client.close()
@@ -314,11 +314,11 @@ def test_indexes_may_be_made_again(payments_db: Database[Document]) -> None:
 def test_a_settled_payment_is_in_no_index_of_open_or_due_ones(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     [new] = store.insert_many([payment(now=clock())])
     [won] = store.claim_many([sending(new, now=clock())])
     held = payments_db.payments.find_one() or {}
-    assert {"open", "due_at", "holder"} <= held.keys()
+    assert {"open", "due_at", "lease_holder"} <= held.keys()
     store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
     settled = payments_db.payments.find_one() or {}
-    assert {"open", "due_at", "holder"}.isdisjoint(settled)
+    assert {"open", "due_at", "lease_holder"}.isdisjoint(settled)

@@ -305,7 +305,7 @@ def test_the_service_runs_while_an_index_is_built(
     large.payments.drop_index("open")
     large.payments.drop_index("stuck")
     large.payments.drop_index("lines")
-    store = MongoPayments(large, vault, holder="one")
+    store = MongoPayments(large, vault, lease_holder="one")
     view = MongoOperatorView(large, vault, Mode.TEST)
     with ThreadPoolExecutor(1) as pool, held_up(large):
         building = pool.submit(indexes.create_indexes, large)
@@ -333,7 +333,7 @@ def test_the_exporter_names_a_missing_index_and_shows_the_rest(
     large.webhooks.drop_index("due")
     stop = threading.Event()
     settings = Settings(mongo_url=_url(large), database=large.name)
-    MongoPayments(large, vault, holder="one").insert_many([payment(now=clock())])
+    MongoPayments(large, vault, lease_holder="one").insert_many([payment(now=clock())])
     metrics.OLDEST_DUE.set(-1)
     metrics.WEBHOOKS_WAITING.set(-1)
     running = threading.Thread(target=exporter.run, args=(settings, stop))

@@ -164,7 +164,7 @@ def test_a_rotation_leaves_what_an_earlier_release_sealed_and_counts_it(
 def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
     payments_db: Database[Document], vault: Vault, earlier: Document
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     payments_db.payments.update_one({}, {"$set": {"due_at": clock()}})
     assert store.load_due([earlier["_id"]]) == []
     with pytest.raises(DocumentUnreadable):
@@ -181,7 +181,7 @@ def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
     token: Seal,
     field: str,
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     [stored] = store.insert_many([_payment(1)])
     planted: Any = token("sk_live_secret")
     if field == "saved_method":

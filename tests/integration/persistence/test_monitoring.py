@@ -28,7 +28,7 @@ def test_an_empty_database_has_no_backlog(payments_db: Database[Document]) -> No
 def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    store, now = MongoPayments(payments_db, vault, lease_holder="one"), clock()
     paypal = submission(provider=ProviderName.PAYPAL)
     later = submission(execute_at=now + timedelta(hours=1))
     new = store.insert_many(

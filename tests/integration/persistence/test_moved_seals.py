@@ -54,7 +54,7 @@ def paid(store: MongoPayments, number: int, scope: Scope = SHOP) -> Document:
 
 @pytest.fixture
 def store(payments_db: Database[Document], vault: Vault) -> MongoPayments:
-    return MongoPayments(payments_db, vault, holder="one")
+    return MongoPayments(payments_db, vault, lease_holder="one")
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ class _Mongo:
         self._database = database
         self._vault = vault
 
-    def store(self, holder: str = "one") -> PaymentStore:
-        return self._kind(self._database, self._vault, holder=holder)
+    def store(self, lease_holder: str = "one") -> PaymentStore:
+        return self._kind(self._database, self._vault, lease_holder=lease_holder)
 
     def now(self) -> datetime:
         return clock()

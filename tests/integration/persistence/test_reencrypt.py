@@ -73,7 +73,7 @@ def _sealed(value: Any) -> list[bytes]:
 def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    store = MongoPayments(payments_db, Vault(key_source), holder="h")
+    store = MongoPayments(payments_db, Vault(key_source), lease_holder="h")
     stored = store.insert_many([_payment(number) for number in range(250)])
     key_source.add_key()
     read: list[int] = []
@@ -89,7 +89,7 @@ def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
         fields = _sealed(document)
         assert len(fields) == 2
         assert all(vault.is_current(field) for field in fields)
-    again = MongoPayments(payments_db, vault, holder="h")
+    again = MongoPayments(payments_db, vault, lease_holder="h")
     found = again.get(Scope("m", Mode.TEST), stored[7].id)
     assert found == stored[7]
 
@@ -98,7 +98,7 @@ def test_a_payment_that_moves_meanwhile_is_left_to_the_next_pass(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     old = Vault(key_source)
-    store = MongoPayments(payments_db, old, holder="h")
+    store = MongoPayments(payments_db, old, lease_holder="h")
     store.insert_many([_payment(1)])
     key_source.add_key()
 

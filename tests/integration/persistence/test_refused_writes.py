@@ -72,7 +72,7 @@ def all_but(name: str) -> Document:
 
 @pytest.fixture
 def store(payments_db: Database[Document], vault: Vault) -> MongoPayments:
-    return MongoPayments(payments_db, vault, holder="one")
+    return MongoPayments(payments_db, vault, lease_holder="one")
 
 
 def group(store: MongoPayments) -> list[Payment]:
@@ -148,7 +148,7 @@ def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
 def test_a_refused_insert_fails_alone_in_its_group(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store = GroupCommitPayments(payments_db, vault, holder="web")
+    store = GroupCommitPayments(payments_db, vault, lease_holder="web")
     now = clock()
     store.insert_many([payment(99, now=now)])
     with validator(payments_db, "payments", all_but(REFUSED)):
@@ -218,7 +218,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
             executors=dict.fromkeys(ProviderName, calls),
             clock=clock,
             jitter=lambda: 0.0,
-            held_ids=set(),
+            leased_ids=set(),
         )
         with validator(payments_db, "payments", rule):
             settled = [one for some in attempt.run(ids, tools) for one in some]
@@ -226,7 +226,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
         assert met(payments_db) == [VALIDATION]
         left = store.get(SHOP, REFUSED)
         assert left is not None and left.first_operation.state is State.RUNNING
-        assert tools.held_ids == set(), "nobody renews its lease"
+        assert tools.leased_ids == set(), "nobody renews its lease"
         # The lease expires.
         past = clock() - timedelta(seconds=1)
         payments_db.payments.update_one({"_id": REFUSED}, {"$set": {"due_at": past}})
@@ -268,7 +268,7 @@ def test_a_refused_webhook_waits_and_the_others_are_handled(
         inbox.save_results(done)
         assert inbox.find_due_ids(10) == []
         assert met(payments_db)[0][:2] == ("webhooks", bad)
-        assert inbox.replay([one.id for one in kept], now=now) == 2
+        assert inbox.reprocess([one.id for one in kept], now=now) == 2
         with pytest.raises(WriteRefused):
             with validator(payments_db, "webhooks", {"type": "none"}):
                 inbox.add(webhook(9))

@@ -34,7 +34,7 @@ from tests.support.fakes import MemoryQueue
 def office(payments_db: Database[Document], vault: Vault) -> Office:
     """The stores of replays on a real server."""
     return Office(
-        MongoPayments(payments_db, vault, holder="one"),
+        MongoPayments(payments_db, vault, lease_holder="one"),
         MongoOperatorView(payments_db, vault, Mode.TEST),
         MongoReplayStore(payments_db, Mode.TEST),
     )

@@ -67,7 +67,7 @@ def always_news(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
     payments_db: Database[Document], vault: Vault, broken: Document
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     now = clock()
     store.insert_many([payment(n, now=now) for n in range(1, 6)])
     bad = payment(4).id
@@ -100,7 +100,7 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
 def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     store.insert_many([payment(n, now=clock()) for n in range(1, 301)])
     broken = {"_id": {"$gt": payment(1).id}}
     payments_db.payments.update_many(broken, {"$unset": {"version": 1}})
@@ -112,7 +112,7 @@ def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
 def test_a_search_of_operators_goes_on_behind_it(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store = MongoPayments(payments_db, vault, holder="one")
+    store = MongoPayments(payments_db, vault, lease_holder="one")
     found = [brought(store, number, ODD_ANSWER) for number in range(1, 5)]
     payments_db.payments.update_one(
         {"_id": found[3].id}, {"$set": {"operations.0.kind": "?"}}

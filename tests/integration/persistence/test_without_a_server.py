@@ -47,8 +47,8 @@ def unreachable(request: pytest.FixtureRequest) -> Iterator[Database[Document]]:
 def test_every_call_raises_within_its_time_limit(
     unreachable: Database[Document], vault: Vault, tmp_path: Path
 ) -> None:
-    store = MongoPayments(unreachable, vault, holder="one")
-    grouped = GroupCommitPayments(unreachable, vault, holder="two")
+    store = MongoPayments(unreachable, vault, lease_holder="one")
+    grouped = GroupCommitPayments(unreachable, vault, lease_holder="two")
     keys = MongoApiKeys(unreachable, Pepper(KeySource("p", tmp_path / "p")))
     new = payment()
     claim = sending(new, now=NOW)
@@ -65,7 +65,7 @@ def test_every_call_raises_within_its_time_limit(
         lambda: store.load_timeline(SHOP, new.id),
         lambda: store.find_settled([new.id]),
         lambda: store.amend(new),
-        lambda: store.load_held([claim]),
+        lambda: store.load_leased([claim]),
         lambda: store.postpone([new.id], timedelta(seconds=1)),
         lambda: keys.find("sk_test_1"),
         lambda: created(keys),

@@ -96,7 +96,7 @@ def test_a_store_keeps_two_workers_apart_by_its_fence_and_only_by_it(
 ) -> None:
     def stores(kind: type[MongoPayments]) -> Stores:
         payments_db.payments.delete_many({})
-        return lambda holder: kind(payments_db, vault, holder=holder)
+        return lambda lease_holder: kind(payments_db, vault, lease_holder=lease_holder)
 
     CHECKS[fence](stores(MongoPayments))
     with pytest.raises(AssertionError):

@@ -50,7 +50,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
         (429, refusal(), {}, NotExecuted, "rate_limited"),
         (400, refusal(code="rate_limit"), {}, NotExecuted, "rate_limit"),
         (500, FAILED, RETRY, OutcomeUnknown, "http_500"),
-        (500, FAILED, {**REPLAYED, **DO_NOT}, LookupRequired, "replayed_500"),
+        (500, FAILED, {**REPLAYED, **DO_NOT}, LookupRequired, "repeated_500"),
         (500, FAILED, {"Idempotent-Replayed": "false"}, OutcomeUnknown, "http_500"),
         (502, FAILED, {}, OutcomeUnknown, "http_502"),
         (503, FAILED, {}, OutcomeUnknown, "http_503"),
@@ -140,7 +140,7 @@ def test_a_500_is_unknown_and_needs_a_lookup_once_replayed(
         stripe.send(payment)
     with pytest.raises(LookupRequired) as caught:
         stripe.send(payment)
-    assert caught.value.detail == "replayed_500"
+    assert caught.value.detail == "repeated_500"
     assert stripe_simulator.movements(payment) == []
 
 

@@ -390,7 +390,7 @@ def test_the_longest_waiting_connection_gives_way_to_a_new_one() -> None:
 
 
 def test_bodies_together_are_bounded() -> None:
-    with running(echo, held_bytes=1500) as started, ExitStack() as opened:
+    with running(echo, buffered_bytes=1500) as started, ExitStack() as opened:
 
         def upload() -> socket.socket:
             client = opened.enter_context(closing(started.connect()))
@@ -398,7 +398,7 @@ def test_bodies_together_are_bounded() -> None:
             return client
 
         def is_read() -> bool:
-            return 899 in [one.held_bytes for one in list(started.listener.waiting)]
+            return 899 in [one.buffered_bytes for one in list(started.listener.waiting)]
 
         first = upload()
         assert processes.wait_until(is_read, seconds=SOON)
@@ -411,7 +411,7 @@ def test_bodies_together_are_bounded() -> None:
 
 
 def test_a_client_with_much_of_a_body_gives_way_and_one_with_none_stays() -> None:
-    with running(echo, held_bytes=1500) as started, ExitStack() as opened:
+    with running(echo, buffered_bytes=1500) as started, ExitStack() as opened:
         idle = opened.enter_context(closing(started.connect()))
         idle.sendall(GET)
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")

@@ -94,7 +94,7 @@ def test_dispute_webhooks_in_every_order_twice_have_one_result(
         for one in order:
             bench.deliver(one, one)
         ids = [one.id for one in order]
-        bench.inbox.replay(ids, now=work.now())
+        bench.inbox.reprocess(ids, now=work.now())
         assert {one.status for one in bench.handle(ids)} == {WebhookStatus.HANDLED}
         [dispute] = work.stored(payment_id).disputes
         facts = tuple(dispute_steps.facts(bench, payment_id))

@@ -165,7 +165,7 @@ def _handled(
     work.database.webhooks.delete_many({})
     bench.deliver(delivery)
     bench.deliver(delivery)
-    bench.inbox.replay([delivery.id], now=work.now())
+    bench.inbox.reprocess([delivery.id], now=work.now())
     bench.handle([delivery.id])
     payment = work.stored(before["_id"])
     facts = bench.facts(payment)

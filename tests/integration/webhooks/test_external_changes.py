@@ -289,7 +289,7 @@ def test_a_webhook_that_comes_again_changes_nothing(
     deliveries = _told(bench, provider, REFUNDED, 1)
     bench.deliver(*deliveries)
     before = bench.work.stored(payment_id)
-    bench.inbox.replay([one.id for one in deliveries], now=bench.work.now())
+    bench.inbox.reprocess([one.id for one in deliveries], now=bench.work.now())
     bench.handle([one.id for one in deliveries])
     assert bench.work.stored(payment_id) == before
 

@@ -136,7 +136,7 @@ def test_paypal_approved_and_the_browser_never_comes_back(
     bench.deliver(*deliveries)
     assert work.stored(payment_id).status is Status.CAPTURED, "at once, by webhook"
     assert work.moved(payment_id) == [("charge", 1999)]
-    bench.inbox.replay([one.id for one in deliveries], now=work.now())
+    bench.inbox.reprocess([one.id for one in deliveries], now=work.now())
     bench.handle([one.id for one in deliveries])
     assert work.moved(payment_id) == [("charge", 1999)]
 
@@ -154,7 +154,7 @@ def test_a_repeated_approval_before_the_capture_changes_nothing(
         State.QUEUED,
         True,
     )
-    bench.inbox.replay([delivery.id], now=work.now())
+    bench.inbox.reprocess([delivery.id], now=work.now())
     webhooks.handle([delivery.id], bench.context)
     assert work.stored(payment_id) == queued
     assert work.work(payment_id).status is Status.CAPTURED
@@ -224,7 +224,7 @@ def test_a_webhook_of_a_foreign_payment_is_stored_as_unmatched(
     assert fates["payment_intent.succeeded"] is WebhookStatus.UNMATCHED
     assert fates["charge.succeeded"] is WebhookStatus.IGNORED
     names = [one.id for one in deliveries]
-    assert bench.inbox.replay(names, now=bench.work.now()) == len(names)
+    assert bench.inbox.reprocess(names, now=bench.work.now()) == len(names)
     bench.handle(names)
     assert {one.type: bench.status(one) for one in deliveries} == fates
     assert bench.inbox.find_due_ids(9) == []

@@ -62,7 +62,7 @@ class World:
             executors={name: self.calls for name in ProviderName},
             clock=self.clock,
             jitter=lambda: 1.0,
-            held_ids=set(),
+            leased_ids=set(),
             stopping=Stopping(self),
         )
 
@@ -122,7 +122,7 @@ def desk(world: World) -> OperatorContext:
 
 def die_after_the_call(world: World, payment_id: str) -> Send:
     """A worker claims, sends, and is gone before it settles."""
-    dying = world.store.held_by("dead")
+    dying = world.store.leased_by("dead")
     [found] = dying.load_due([payment_id])
     body = world.provider.prepare(found, found.first_operation)
     sent = sending(found, now=world.now, body=body)

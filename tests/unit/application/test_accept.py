@@ -55,7 +55,7 @@ def accept(world: World) -> Accept:
 def test_a_new_payment_is_stored_and_rung_for(world: World, accept: Accept) -> None:
     asked = submission(reference="order 7")
     accepted = accept(asked)
-    assert not accepted.replayed
+    assert not accepted.is_repeat
     stored = world.stored(accepted.payment.id)
     assert stored == accepted.payment
     assert (stored.submission, stored.status) == (asked, Status.PROCESSING)
@@ -76,7 +76,7 @@ def test_the_same_request_again_is_the_same_payment_and_rings_no_bell(
     first = accept(submission())
     world.queue.take(1)
     again = accept(submission())
-    assert again == Accepted(first.payment, first.operation, replayed=True)
+    assert again == Accepted(first.payment, first.operation, is_repeat=True)
     assert world.queue.waiting == []
     assert len(world.store.list_payments(SHOP, Query())) == 1
 
@@ -105,8 +105,8 @@ def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
 def test_a_key_of_another_merchant_or_mode_is_another_key(
     accept: Accept, other: Scope
 ) -> None:
-    assert not accept(submission()).replayed
-    assert not accept(submission(), fingerprint="other", scope=other).replayed
+    assert not accept(submission()).is_repeat
+    assert not accept(submission(), fingerprint="other", scope=other).is_repeat
 
 
 def test_an_invalid_payment_leaves_no_trace_and_its_key_free(
@@ -116,7 +116,7 @@ def test_an_invalid_payment_leaves_no_trace_and_its_key_free(
         accept(submission(amount=Money(0, "USD")))
     assert world.store.list_payments(SHOP, Query()) == []
     assert world.queue.waiting == []
-    assert not accept(submission(), fingerprint="other").replayed
+    assert not accept(submission(), fingerprint="other").is_repeat
 
 
 def test_without_the_store_nothing_is_promised_and_no_bell_rings(
@@ -185,6 +185,6 @@ def test_who_asks_again_hears_of_the_first_though_its_account_is_gone(
     first = accept(submission(), routes=Routes((Candidate(account),)))
     gone = Routes((Candidate(account, retired=True),))
     again = accept(submission(), routes=gone)
-    assert again.replayed and again.payment == first.payment
+    assert again.is_repeat and again.payment == first.payment
     with pytest.raises(IdempotencyMismatch):
         accept(submission(), fingerprint="other", routes=gone)

@@ -26,7 +26,7 @@ from tests.unit.application.conftest import World
 def test_refund_is_reserved_stored_and_notified(world: World) -> None:
     paid = _paid(world)
     accepted = _refund(world, paid, 60)
-    assert not accepted.replayed
+    assert not accepted.is_repeat
     assert (accepted.operation.kind, accepted.operation.amount) == (Kind.REFUND, 60)
     stored = world.stored(paid)
     assert (stored.refunded, stored.refund_reserved) == (0, 60)
@@ -45,7 +45,7 @@ def test_the_same_refund_again_is_the_same_and_a_second_one_meant_is_another(
     paid = _paid(world)
     first = _refund(world, paid, 60, key="a")
     again = _refund(world, paid, 60, key="a")
-    assert again.replayed
+    assert again.is_repeat
     assert again.operation == first.operation
     other = _refund(world, paid, 60, key="b")
     assert other.operation.id != first.operation.id

@@ -199,7 +199,7 @@ def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:
     [one] = world.insert(payment())
     slow = _Stopped(world)
     world.tools = replace(
-        world.tools, executors={name: slow for name in ProviderName}, held_ids=set()
+        world.tools, executors={name: slow for name in ProviderName}, leased_ids=set()
     )
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []

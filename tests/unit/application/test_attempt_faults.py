@@ -51,7 +51,7 @@ def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -
     world.tools = replace(world.tools, store=crowded)
     assert world.attempt(one) == {}
     assert world.stored(one).first_operation.state is State.RUNNING
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
@@ -64,7 +64,7 @@ def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
     assert set(world.attempt(refused, other)) == {other}
     assert store.settles <= 2, "a write that was refused is not tried again at once"
     assert world.stored(refused).first_operation.state is State.RUNNING
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
     world.tools = replace(world.tools, store=world.store)
     world.now += LEASE
     assert world.attempt(refused)[refused].answer == Verdict.SUCCEEDED
@@ -136,7 +136,7 @@ class _Slow(ScriptedProvider):
         answer = super().send(payment)
         if len(self.sends) == 1:
             self._world.now += LEASE
-            other = self._world.store.held_by("two")
+            other = self._world.store.leased_by("two")
             [found] = other.load_due([payment.id])
             now = self._world.now
             other.claim_many([sending(expire_claim(found, now=now), now=now)])
@@ -149,7 +149,7 @@ def test_a_worker_that_lost_its_lease_settles_nothing(world: World) -> None:
     [one] = world.insert(payment())
     assert world.attempt(one) == {}
     assert world.stored(one).first_operation.state is State.UNKNOWN
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
     world.now += LEASE
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(slow.ledger) == 1
@@ -160,7 +160,7 @@ def test_a_payment_that_another_worker_claimed_first_is_left_to_it(
 ) -> None:
     [one] = world.insert(payment())
     [found] = world.store.load_due([one])
-    world.store.held_by("two").claim_many([sending(found, now=NOW)])
+    world.store.leased_by("two").claim_many([sending(found, now=NOW)])
     assert world.attempt(one) == {}
     assert world.provider.sends == []
 
@@ -179,12 +179,12 @@ class _Watching(ScriptedProvider):
 
 
 def test_what_is_being_sent_is_held_and_let_go_when_settled(world: World) -> None:
-    watching = _Watching(world.tools.held_ids)
+    watching = _Watching(world.tools.leased_ids)
     world.put(watching)
     [one] = world.insert(payment())
     world.attempt(one)
     assert watching.seen == [{one}]
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 class _Waiting(ScriptedProvider):
@@ -210,10 +210,10 @@ def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
     settling = run([first, second], world.tools)
     [settled] = next(settling)
     assert settled.payment.id == first
-    assert world.tools.held_ids == {second}
+    assert world.tools.leased_ids == {second}
     waiting.go_on.set()
     assert [one.payment.id for [one] in settling] == [second]
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> None:
@@ -222,7 +222,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> No
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
     assert world.stored(one).first_operation.state is State.RETRYING
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> None:
@@ -231,7 +231,7 @@ def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> Non
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
     assert world.provider.sends == []
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 class _Cutting(ScriptedProvider):
@@ -255,7 +255,7 @@ def test_a_store_lost_in_mid_call_leaves_all_to_recovery_and_nothing_held(
     [one] = world.insert(payment())
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
     world.store.away = False
     world.now += LEASE
     world.put(cutting)
@@ -270,7 +270,7 @@ def test_a_caller_that_stops_listening_leaves_nothing_held(world: World) -> None
     next(settling)
     assert isinstance(settling, Generator)
     settling.close()
-    assert world.tools.held_ids == set()
+    assert world.tools.leased_ids == set()
 
 
 def _raising(error: Exception) -> Act:

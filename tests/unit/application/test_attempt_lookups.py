@@ -71,7 +71,7 @@ def test_dead_workers_lookup_is_repeated(world: World) -> None:
     [one] = world.insert(payment())
     world.attempt(one)
     world.now += WINDOW
-    dying = world.store.held_by("dead")
+    dying = world.store.leased_by("dead")
     [found] = dying.load_due([one])
     dying.claim_many([start_lookup(found, found.first_operation, now=world.now)])
     world.now += LEASE

@@ -64,7 +64,7 @@ def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
     assert {one.status for one in handle(names, bench.hearing)} == {
         WebhookStatus.HANDLED
     }
-    bench.inbox.replay(names, now=bench.now)
+    bench.inbox.reprocess(names, now=bench.now)
     handle(names, bench.hearing)
     assert bench.stored().version == bench.payment.version + 1
     assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]

@@ -73,7 +73,7 @@ def test_unreadable_dispute_is_retried_for_days_and_then_reported(bench: Bench) 
     assert bench.now - NOW > timedelta(days=3)
     assert bench.status() is WebhookStatus.UNREADABLE
     bench.disputes.raises = None
-    bench.inbox.replay([name], now=bench.now)
+    bench.inbox.reprocess([name], now=bench.now)
     handle([name], bench.hearing)
     assert bench.status() is WebhookStatus.HANDLED
 

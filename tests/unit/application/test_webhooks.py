@@ -202,7 +202,7 @@ def test_webhook_waits_for_its_payment_and_is_given_up_after_an_hour(
     assert desk.now - NOW <= retry.WEBHOOK.max_duration
     assert desk.statuses() == [WebhookStatus.UNMATCHED]
     desk.unknown()
-    assert desk.inbox.replay([name], now=desk.now) == 1
+    assert desk.inbox.reprocess([name], now=desk.now) == 1
     assert [one.status for one in handle([name], desk.hearing)] == [
         WebhookStatus.HANDLED
     ]
@@ -309,7 +309,7 @@ def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
     assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
     assert (desk.statuses(), desk.wakeups.waiting) == ([WebhookStatus.IGNORED], [])
     assert desk.inbox.find_due_ids(9) == []
-    desk.inbox.replay([other.id], now=desk.now)
+    desk.inbox.reprocess([other.id], now=desk.now)
     [again] = handle([other.id], desk.hearing)
     assert (
         again.status is WebhookStatus.IGNORED
@@ -415,7 +415,7 @@ def test_external_refund_makes_a_lookup_of_the_payment_due(
     assert (desk.stored().due_at, desk.stored().refunded) == (desk.now, 0)
     assert desk.lookups.waiting == [paid.id]
     version = desk.stored().version
-    desk.inbox.replay([webhook], now=desk.now)
+    desk.inbox.reprocess([webhook], now=desk.now)
     [again] = handle([webhook], hearing)
     assert again.status is WebhookStatus.HANDLED
     assert desk.stored().version == version, "a look is due already"

@@ -163,17 +163,17 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
     "gave up": ("I3", {"payments": (with_state("dead"),)}),
     "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, event_count=3))}),
     "events vanished": ("I4", {"sights": (ENDED, replace(ENDED, event_count=2))}),
-    "a final state changed": (
+    "a terminal state changed": (
         "I4",
         {"sights": (replace(ENDED, states={OPERATION: "declined"}), ENDED)},
     ),
-    "a final operation vanished": (
+    "a terminal operation vanished": (
         "I4",
         {"sights": (ENDED, replace(ENDED, states={}))},
     ),
     "a payment vanished": ("I4", {"sights": (replace(ENDED, payment="pay_2"),)}),
     "an end before the last sight": ("I4", {"sights": (replace(ENDED, version=4),)}),
-    "moved from a final state": (
+    "moved from a terminal state": (
         "I4",
         {
             "payments": (
@@ -187,11 +187,11 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
             )
         },
     ),
-    "a final state without an event": (
+    "a terminal state without an event": (
         "I5",
         {"payments": (replace(PAID, timeline=(ACCEPTED, SENT)),)},
     ),
-    "a final state with two events": (
+    "a terminal state with two events": (
         "I5",
         {"payments": (replace(PAID, timeline=(*TIMELINE, SUCCEEDED)),)},
     ),

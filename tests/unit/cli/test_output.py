@@ -17,7 +17,7 @@ def outcome(**given: Any) -> Outcome:
     usual: dict[str, Any] = {
         **{"line": 1, "reference": "order 1001", "provider": "stripe"},
         **{"amount": 1999, "currency": "USD", "id": ID, "status": "captured"},
-        **{"error": None, "expected": None, "replayed": False, "ok": True},
+        **{"error": None, "expected": None, "is_repeat": False, "ok": True},
     }
     return Outcome(**{**usual, **given})
 
@@ -46,10 +46,10 @@ def test_an_unprintable_character_is_a_question_mark(text: str) -> None:
 
 
 def test_a_table_shows_which_payments_existed_already() -> None:
-    outcomes = [outcome(), outcome(replayed=True)]
+    outcomes = [outcome(), outcome(is_repeat=True)]
     lines = _table(outcomes).splitlines()
-    assert "replayed" in lines[0]
-    assert "yes" in lines[-1].split(ID)[0].rsplit("yes", 1)[0], "ok and replayed"
+    assert "repeat" in lines[0]
+    assert "yes" in lines[-1].split(ID)[0].rsplit("yes", 1)[0], "ok and a repeat"
     assert _summary(outcomes) == "2 submitted, 1 of them existed already"
 
 

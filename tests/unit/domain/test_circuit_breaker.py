@@ -89,7 +89,7 @@ def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
         (NotExecuted("lock_timeout"), ProviderHealth.BUSY),
         (NotExecuted("later", retry_after=timedelta(seconds=1)), ProviderHealth.BUSY),
         (NotExecuted("pending_capture"), ProviderHealth.UNRELATED),
-        (LookupRequired("replayed_500"), ProviderHealth.UNRELATED),
+        (LookupRequired("repeated_500"), ProviderHealth.UNRELATED),
         (NeedsReview("key_reused"), ProviderHealth.UNRELATED),
         (NotSent("worker_stopping"), ProviderHealth.UNRELATED),
         (NotSent("claim_too_old"), ProviderHealth.UNRELATED),

@@ -77,9 +77,9 @@ def test_a_movement_stands_as_its_operation_does(state: State) -> None:
         case MovementStatus.MOVED:
             assert state is State.SUCCEEDED
         case MovementStatus.NOT_MOVED:
-            assert operation.has_ended or state is State.DEAD
+            assert operation.is_terminal or state is State.DEAD
         case MovementStatus.UNDER_WAY:
-            assert not operation.has_work and not operation.has_ended
+            assert not operation.has_work and not operation.is_terminal
     assert found.at == (NOW if state is State.SUCCEEDED else None)
 
 

@@ -17,7 +17,7 @@ from domain.payments.operation import ABSENCE_PROOF_DELAY, HoldEnd, Kind, Operat
 from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
-from domain.webhooks import ObjectUpdate, find_operation, is_held, schedule_lookup
+from domain.webhooks import ObjectUpdate, find_operation, is_claimed, schedule_lookup
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -140,8 +140,8 @@ def test_due_lookup_gets_the_object_ids_of_a_webhook() -> None:
 
 def test_webhook_waits_for_a_worker_with_a_claim() -> None:
     busy = sending(payment())
-    assert is_held(busy, busy.first_operation)
-    assert not is_held(payment(), payment().first_operation)
+    assert is_claimed(busy, busy.first_operation)
+    assert not is_claimed(payment(), payment().first_operation)
 
 
 def test_late_movement_is_looked_up_before_a_new_key_is_sent() -> None:

@@ -36,8 +36,8 @@ class _Memory:
         self._now = NOW
         self._store = MemoryStore(self.now)
 
-    def store(self, holder: str = "one") -> MemoryStore:
-        return self._store.held_by(holder)
+    def store(self, lease_holder: str = "one") -> MemoryStore:
+        return self._store.leased_by(lease_holder)
 
     def now(self) -> datetime:
         return self._now

@@ -173,7 +173,7 @@ def _an_unknown_send_never_changes(before: Operation, after: Operation) -> None:
 
 
 def _what_is_final_stays(before: Operation, after: Operation) -> None:
-    if before.has_ended and after.state is not before.state:
+    if before.is_terminal and after.state is not before.state:
         assert (before.state, after.state) in {
             (state, to) for (state, _), to in CORRECTIONS.items()
         }
@@ -182,7 +182,7 @@ def _what_is_final_stays(before: Operation, after: Operation) -> None:
 def _it_says_what_it_waits_for(operation: Operation) -> None:
     if operation.has_work:
         assert operation.due_at is not None
-    elif not operation.has_ended:
+    elif not operation.is_terminal:
         assert operation.due_at is not None or operation.waiting_for is not None
 
 

@@ -102,7 +102,7 @@ def test_refused_credentials_spend_no_attempt() -> None:
         NotSent("claim_too_old"),
         NotExecuted("rate_limited"),
         OutcomeUnknown("no_answer"),
-        LookupRequired("replayed_500"),
+        LookupRequired("repeated_500"),
         NeedsReview("odd"),
         Answer(Verdict.DECLINED),
         Answer(Verdict.DECLINED, failure=Failure("expired_card", "No.")),
@@ -161,7 +161,7 @@ def test_payment_proven_not_executed_is_rerouted_at_an_open_breaker() -> None:
     "outcome",
     [
         OutcomeUnknown("no_answer"),
-        LookupRequired("replayed_500"),
+        LookupRequired("repeated_500"),
         Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"}),
         Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
         Answer(Verdict.APPROVED, refs={"order": "5O1"}),

@@ -221,12 +221,12 @@ def test_unattributed_refusal_of_a_resend_makes_a_lookup_due(
 
 
 def test_lookup_follows_where_a_resend_would_prove_nothing() -> None:
-    open_ = settle(_running(), LookupRequired("replayed_500"), now=NOW, jitter=0)
+    open_ = settle(_running(), LookupRequired("repeated_500"), now=NOW, jitter=0)
     assert (open_.first_operation.state, open_.first_operation.lookups_since) == (
         State.UNKNOWN,
         NOW,
     )
-    assert open_.pending_events[-1].data["code"] == "replayed_500"
+    assert open_.pending_events[-1].data["code"] == "repeated_500"
 
 
 def test_absence_in_the_answer_to_a_send_needs_manual_review() -> None:

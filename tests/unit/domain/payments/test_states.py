@@ -9,7 +9,7 @@ from domain.errors import IllegalTransition
 from domain.payments.answer import Verdict
 from domain.payments.states import (
     CORRECTIONS,
-    FINAL,
+    TERMINAL,
     STATES_WITH_WORK,
     STUCK,
     TRANSITIONS,
@@ -31,12 +31,12 @@ def test_any_triggers_move_by_the_table_or_not_at_all(triggers: list[Trigger]) -
                 move(state, trigger)
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+@pytest.mark.parametrize("state", sorted(set(State) - TERMINAL))
 def test_every_state_that_is_not_final_has_a_way_to_one_that_is(state: State) -> None:
-    assert _reachable(state) & FINAL
+    assert _reachable(state) & TERMINAL
 
 
-@pytest.mark.parametrize("state", sorted(FINAL))
+@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_a_final_state_has_no_way_out(state: State) -> None:
     assert _reachable(state) == {state}
 
@@ -50,8 +50,10 @@ def test_every_trigger_moves_something() -> None:
 
 
 def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() -> None:
-    assert FINAL | STATES_WITH_WORK | WAITING | STUCK == set(State)
-    assert len(FINAL) + len(STATES_WITH_WORK) + len(WAITING) + len(STUCK) == len(State)
+    assert TERMINAL | STATES_WITH_WORK | WAITING | STUCK == set(State)
+    assert len(TERMINAL) + len(STATES_WITH_WORK) + len(WAITING) + len(STUCK) == len(
+        State
+    )
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.UNKNOWN])
@@ -90,7 +92,7 @@ def test_only_proof_of_absence_leads_from_unknown_to_a_retry() -> None:
 
 def test_a_correction_moves_only_what_is_final_to_what_is_final() -> None:
     for (state, trigger), after in CORRECTIONS.items():
-        assert {state, after} <= FINAL
+        assert {state, after} <= TERMINAL
         assert (state, trigger) not in TRANSITIONS
 
 

@@ -1,4 +1,4 @@
-"""Retries of writes that conflict with another process's write."""
+"""Retries of writes that other processes overtake."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from domain.errors import PaymentsError
 _T = TypeVar("_T")
 
 
-def retry_on_conflict(
+def retry_write(
     write: Callable[[], _T | None], *, rounds: int, error: PaymentsError
 ) -> _T:
-    """The result of the first ``write`` without a conflict.
+    """The result of the first ``write`` that no other process overtook.
 
     ``write`` reads, changes and writes. It returns None where another process wrote in
     between. Raises ``error`` after so many ``rounds``.
