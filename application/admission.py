@@ -9,13 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import Final
 
-from application.cache import Cache
+from application.known_breakers import KnownBreakers
 from application.logs import get_logger
 from application.ports.admission import (
     Admission,
@@ -41,8 +40,6 @@ from domain.rate_limit import MAX_PAUSE, TokenGrant
 
 log = get_logger(__name__)
 
-#: Seconds before the breakers are read again.
-CACHE_SECONDS: Final = 1.0
 #: Seconds that a group waits for its tokens. A longer wait would hold threads that
 #: other groups need, so the rest is postponed. Urgent groups may wait twice as long: a
 #: backlog never takes the tokens of the second half.
@@ -78,18 +75,10 @@ class SharedAdmissionControl:
         self._by = by
         self._jitter = jitter
         self._clock = clock
-        #: The time of the last read: one thread reads, the others do not wait.
-        self._reads = Cache[None, bool](
-            size=1,
-            seconds=CACHE_SECONDS,
-            failures=(StoreUnavailable,),
-            failure_seconds=CACHE_SECONDS,
-            failures_size=1,
-            outages=(StoreUnavailable,),
-            clock=clock,
+        self._known = KnownBreakers(
+            breakers, clock=clock, on_open=self._forget_failures
         )
-        self._lock = threading.Lock()  # protects the three attributes that follow
-        self._known: dict[str, CircuitBreaker] = {}
+        self._lock = threading.Lock()  # protects the two attributes that follow
         self._windows: dict[str, FailureWindow] = {}
         #: The probes under way, by operation, with the time of their timeout.
         self._probes: dict[str, tuple[CircuitBreaker, float]] = {}
@@ -98,8 +87,8 @@ class SharedAdmissionControl:
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
         """Admits calls through the breakers, and then through the rate limit."""
-        self._refresh()
-        breaker, kinds = self._cached_breakers(account, {one.kind for one in calls})
+        self._known.refresh()
+        breaker, kinds = self._find_breakers(account, {one.kind for one in calls})
         if breaker.is_open:
             probes, passing = self._claim_probe(breaker, calls), list[Call]()
             waits = [self._retry_delay(breaker)]
@@ -190,7 +179,7 @@ class SharedAdmissionControl:
         except StoreUnavailable:
             return []
         # Another process has the probe; this one waits for the next read.
-        self._cache_breakers([probed or replace(breaker, probe_in=MIN_RETRY_DELAY)])
+        self._known.update([probed or replace(breaker, probe_in=MIN_RETRY_DELAY)])
         if probed is None:
             return []
         with self._lock:
@@ -242,7 +231,7 @@ class SharedAdmissionControl:
                 probed.name, reason="a probe succeeded", by=self._by, probed=probed
             )
             if breaker:
-                self._cache_breakers([breaker])
+                self._known.update([breaker])
                 log.info("breaker_closed", **_log_fields(breaker))
         return (health is ProviderHealth.KIND_REFUSED) is (probed.call_kind is None)
 
@@ -263,7 +252,7 @@ class SharedAdmissionControl:
                 [one for one in outcomes if one[0].kind is kind],
             )
         with self._lock:
-            known = self._known.get(account, CircuitBreaker(account))
+            known = self._known.get(account)
             if known.is_open:  # these calls began before it opened
                 is_failing = False
             else:
@@ -296,8 +285,7 @@ class SharedAdmissionControl:
         An operation that was refused before while others were not does not count: it is
         the cause itself.
         """
-        with self._lock:
-            known = self._known.get(name, CircuitBreaker(name))
+        known = self._known.get(name)
         if known.is_open and known.trip_reason is not TripReason.FAILING:
             return
         refused = {
@@ -327,9 +315,9 @@ class SharedAdmissionControl:
             refused_operations=tried,
         )
         if breaker is None:
-            self._reads.clear()  # another process changed it: read it again
+            self._known.expire()  # another process changed it
             return
-        self._cache_breakers([breaker])
+        self._known.update([breaker])
         if probed is None or probed.trip_reason is not trip_reason:
             self._watch.count_opened(breaker, trip_reason)
             fields = {
@@ -352,40 +340,19 @@ class SharedAdmissionControl:
             wait = min(max(waits), MAX_BUSY_PAUSE)
             self._limiter.pause(account, wait.total_seconds())
 
-    def _refresh(self) -> None:
-        """Reads the breakers again where the last read is older than CACHE_SECONDS."""
-        if self._reads.find(None):
-            return
-        with suppress(StoreUnavailable):
-            self._reads.get(None, self._read_breakers)
-
-    def _cached_breakers(
+    def _find_breakers(
         self, account: str, kinds: Iterable[CallKind]
     ) -> tuple[CircuitBreaker, dict[CallKind, CircuitBreaker]]:
         """The account's breaker, and the open breakers of ``kinds``."""
-        with self._lock:
-            breaker = self._known.get(account, CircuitBreaker(account))
-            found = {one: self._known.get(breaker_name(account, one)) for one in kinds}
-        return breaker, {
-            kind: one for kind, one in found.items() if one and one.is_open
+        found = {kind: self._known.get(breaker_name(account, kind)) for kind in kinds}
+        return self._known.get(account), {
+            kind: breaker for kind, breaker in found.items() if breaker.is_open
         }
 
-    def _read_breakers(self) -> bool:
-        """Reads the breakers; always True. Raises StoreUnavailable."""
-        try:
-            self._cache_breakers(self._breakers.load_all().values())
-        except StoreUnavailable:
-            log.warning("breakers_not_read")
-            raise
-        return True
-
-    def _cache_breakers(self, breakers: Iterable[CircuitBreaker]) -> None:
+    def _forget_failures(self, breaker: CircuitBreaker) -> None:
+        """Failures before the opening do not count after it."""
         with self._lock:
-            for breaker in breakers:
-                self._known[breaker.name] = breaker
-                # Failures before the opening do not count after it.
-                if breaker.is_open:
-                    self._windows.pop(breaker.name, None)
+            self._windows.pop(breaker.name, None)
 
 
 def _refusal_reason(breaker: CircuitBreaker, outcome: Answer | ProviderError) -> str:

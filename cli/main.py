@@ -18,6 +18,7 @@ from cli.commands.reconcile import reconcile
 from cli.commands.replays import dead, replay, resolve
 from cli.commands.rotate_keys import rotate_keys
 from cli.commands.webhooks import webhooks
+from cli.options import as_json
 from cli.findings import FAIL
 from domain.errors import PaymentsError
 from local_stack.state import StackError, settings_of
@@ -91,7 +92,7 @@ def down() -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def status(as_json: bool) -> None:
     """Show the processes of PAYMENTS_HOME and whether they are ready."""
     home = Settings.read(os.environ).home.resolve()
@@ -134,7 +135,7 @@ def init(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def doctor(as_json: bool) -> None:
     """Check everything that the service depends on, and give advice."""
     settings = settings_of(os.environ)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from application.known_breakers import KnownBreakers
 from runtime import logs
 from runtime.container import WebServices, create_web_services
 from runtime.settings import Settings
 from web import docs, middleware, problems, quotas
 from web.long_poll import LongPoll
-from web.open_breakers import BreakerView
 from web.openapi import application, find_calls
 from web.parsing import MAX_BODY
 from web.routes.accounts import AccountRoutes
@@ -46,7 +46,7 @@ def build(services: WebServices) -> Web:
     """Builds the application. Nothing connects before the first request."""
     capacity = max(1, services.settings.web_threads // 2)
     waiting = LongPoll(services.store, capacity=capacity)
-    breakers = BreakerView(services.breakers, clock=services.clock)
+    breakers = KnownBreakers(services.breakers)
     calls = find_calls(
         PaymentRoutes(services, waiting, breakers),
         FollowUpRoutes(services),

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal, DecimalException
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -22,6 +23,7 @@ from web.problems import Problem, invalid, pointer_to
 
 QueryModel = TypeVar("QueryModel", bound=Query)
 Model = TypeVar("Model", bound=BaseModel)
+_Row = TypeVar("_Row")
 
 #: Bytes. The largest valid submission has 40 KiB.
 MAX_BODY: Final = 64 * 1024
@@ -114,15 +116,30 @@ def parse_query(request: Request, model: type[QueryModel]) -> QueryModel:
         raise invalid(error, ProblemCode.INVALID_QUERY) from None
 
 
-def encode_cursor(last: str) -> str:
+def _encode_cursor(last: str) -> str:
     """Returns an opaque cursor for the page after ``last``."""
     return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, form: str) -> str:
-    """Returns the encoded value of a cursor. Raises Problem if it does not match
-    ``form``.
+def split_page(
+    found: Sequence[_Row], limit: int, *, position: Callable[[_Row], str]
+) -> tuple[Sequence[_Row], str | None]:
+    """Returns a page of ``limit`` rows, and the cursor of the next page, if any.
+
+    ``found`` was read with one row more, which shows whether there is another page.
     """
+    shown = found[:limit]
+    more = len(found) > len(shown)
+    return shown, _encode_cursor(position(shown[-1])) if more else None
+
+
+def decode_cursor(cursor: str | None, form: str) -> str | None:
+    """Returns the position that a cursor encodes; None without a cursor.
+
+    Raises Problem if it does not match ``form``.
+    """
+    if cursor is None:
+        return None
     try:
         found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -8,8 +8,8 @@ from functools import partial
 import click
 
 from cli.commands.account_options import account_id
-from cli.commands.keys import as_json
 from cli.database import opened
+from cli.options import as_json
 from cli.findings import FAIL
 from local_stack.state import StackError
 

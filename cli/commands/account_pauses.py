@@ -11,6 +11,7 @@ import click
 from cli.commands.account_options import account_id
 from cli.commands.accounts import accounts
 from cli.commands.payments import connected
+from cli.options import as_json
 from domain.circuit_breaker import CallKind
 from local_stack import demo_keys
 
@@ -31,11 +32,10 @@ _calls = click.option(
 _reason = click.option(
     "--reason", required=True, help="The reason, shown to other operators."
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True)
-@_as_json
+@as_json
 @click.pass_context
 def breakers(context: click.Context, as_json: bool) -> None:
     """Show the circuit breakers of the provider accounts.
@@ -53,7 +53,7 @@ def breakers(context: click.Context, as_json: bool) -> None:
 @_account
 @_calls
 @_reason
-@_as_json
+@as_json
 def pause(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Stop all calls to ACCOUNT: an id, or stripe or paypal for the deployment's own.
 
@@ -67,7 +67,7 @@ def pause(account: str, calls: str | None, reason: str, as_json: bool) -> None:
 @_account
 @_calls
 @_reason
-@_as_json
+@as_json
 def resume(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Allow calls to ACCOUNT again, regardless of the reason its breaker is open."""
     _change(account, "resume", calls, reason, as_json)

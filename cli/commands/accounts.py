@@ -16,8 +16,8 @@ from application import accounts as use_cases
 from cli import secrets
 from cli.commands import account_options as options, account_output as rows
 from cli.commands.account_check import check
-from cli.commands.keys import as_json, merchant_name
 from cli.database import opened
+from cli.options import as_json, merchant_name, warn_of_mode
 from domain.account import (
     AccountNotFound,
     AlreadyConnected,
@@ -125,12 +125,7 @@ def add(
     rows.show_account(fresh, settings, as_json)
     if not as_json:
         click.echo(rows.next_step(fresh))
-    if fresh.mode is not settings.mode:
-        click.echo(
-            f"Warning: this is a {mode} account, but PAYMENTS_MODE is"
-            f" {settings.mode}, so the account is not used.",
-            err=True,
-        )
+    warn_of_mode("account", fresh.mode, settings)
 
 
 @accounts.command("list")

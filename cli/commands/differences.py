@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cli.database import opened
+from cli.options import as_json
 from domain.card_numbers import has_card_data
 from domain.reconciliation import Difference, Movement
 from domain.timestamps import format_rfc3339
@@ -29,7 +30,7 @@ WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs", "at")
 
 
 @click.command("open")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def show_open(as_json: bool) -> None:
     """List open differences, the oldest first, at most 1,000."""
     with _open_differences() as kept:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.database import opened
+from cli.options import as_json, merchant_name, warn_of_mode
 from domain.payments.submission import Mode
 from domain.timestamps import format_rfc3339
 from local_stack.state import StackError, settings_of
@@ -20,20 +20,6 @@ from local_stack.state import StackError, settings_of
 if TYPE_CHECKING:
     from application.ports.accounts import ApiKeyStore
     from domain.api_keys import ApiKey
-
-#: Characters of a merchant's name, which appears in logs, tables and queries.
-_MERCHANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def merchant_name(
-    context: click.Context, parameter: click.Parameter, value: str
-) -> str:
-    """Checks an argument that names a merchant."""
-    if not _MERCHANT.fullmatch(value):
-        raise click.BadParameter("write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
-    return value
 
 
 @click.group()
@@ -70,13 +56,7 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
             merchant=merchant, role=Role(role), mode=Mode(mode), store=store, now=now
         )
     _show_new(key, secret, as_json)
-    served = settings_of(os.environ).mode
-    if key.mode is not served:
-        click.echo(
-            f"Warning: this is a {key.mode} key, but PAYMENTS_MODE is {served}, so the"
-            " service refuses it.",
-            err=True,
-        )
+    warn_of_mode("key", key.mode, settings_of(os.environ))
 
 
 @keys.command("list")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.keys import as_json, merchant_name
 from cli.database import opened
+from cli.options import as_json, merchant_name
 from domain.payments.routing import MAX_CODES
 from domain.payments.submission import DuplicatePolicy
 from runtime.settings import Settings

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import click
 
+from cli.options import as_json
 from domain.circuit_breaker import WAITS_FOR_BREAKER, BreakerState
 from domain.errors import PaymentsError
 from domain.money import Money
@@ -78,7 +79,7 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
 
 @click.command()
 @click.argument("payment_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def show(payment_id: str, as_json: bool) -> None:
     """Show a payment and its timeline."""
     if not PAYMENT_ID.fullmatch(payment_id):

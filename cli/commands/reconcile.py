@@ -14,8 +14,8 @@ import click
 from cli.commands import differences
 from cli.commands.account_options import account_id
 from cli.commands.payments import money
-from cli.commands.replays import parse_age
 from cli.database import opened
+from cli.options import as_json, parse_age
 from domain.account import Account
 from domain.errors import NotReconciled
 from domain.payments.submission import ProviderName
@@ -61,7 +61,7 @@ class _Time(click.ParamType[datetime]):
     help="Only this account: an id, or stripe or paypal for the deployment's own.",
 )
 @click.option("--last", is_flag=True, help="Show the beat's last report instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 @click.pass_context
 def reconcile(
     context: click.Context,

@@ -6,12 +6,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from cli.commands.payments import PAYMENT_ID, connected, money
+from cli.options import Age, as_json
 from domain.payments.states import STUCK, State
 from domain.payments.submission import ProviderName
 from domain.replays import MAX_RATE, DEFAULT_RATE
@@ -25,34 +26,10 @@ _SETS: Final = "/v1/operations/replays"
 _FOUND: Final = "/v1/operations/payments"
 _SET_ID: Final = re.compile(r"rpl_[0-9A-HJKMNP-TV-Z]{26}")
 _OPERATION_ID: Final = re.compile(r"op_[0-9A-HJKMNP-TV-Z]{26}")
-_AGE: Final = re.compile(r"([0-9]{1,5})([mhd])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 #: Seconds between two reads of a run's progress.
 _PAUSE: Final = 0.5
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class Age(click.ParamType[datetime]):
-    """An age, converted to a time."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """Parses ``2h`` as two hours before now."""
-        at = parse_age(str(value))
-        if at is None:
-            self.fail("write an age like 30m, 2h or 3d", param, ctx)
-        return at
-
-
-def parse_age(text: str) -> datetime | None:
-    """Parses ``2h`` as two hours before now; returns None for any other text."""
-    found = _AGE.fullmatch(text)
-    if found is None:
-        return None
-    ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
-    return datetime.now(timezone.utc) - ago
 
 
 def _filters(command: _Command) -> _Command:
@@ -74,14 +51,11 @@ def _filters(command: _Command) -> _Command:
     return command
 
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @click.command()
 @_filters
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
 @click.option("--cursor", help="The cursor that the previous page printed.")
-@_as_json
+@as_json
 def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
     """Find operations that need an operator: those in review, and dead letters.
 
@@ -136,7 +110,7 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
     help="Items a second, at most.",
 )
 @click.option("--cancel", is_flag=True, help="Cancel the set.")
-@_as_json
+@as_json
 def replay(
     ids: Sequence[str],
     reason: str | None,
@@ -206,7 +180,7 @@ def replay(
     metavar="MINOR",
     help="The amount that a succeeded operation moved, if less than requested.",
 )
-@_as_json
+@as_json
 def resolve(
     payment_id: str,
     operation_id: str,

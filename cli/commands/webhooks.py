@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cli.commands.replays import Age
 from cli.database import opened
+from cli.options import Age, as_json
 from domain.timestamps import format_rfc3339
 from domain.webhooks import WebhookStatus
 from local_stack.state import StackError
@@ -35,7 +35,7 @@ _since = click.option(
 @_state
 @_since
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 @click.pass_context
 def webhooks(
     context: click.Context,

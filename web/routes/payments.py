@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
+from application.known_breakers import KnownBreakers
 from application.logs import get_logger
 from application.ports.payments import Query, Scope
 from domain.api_keys import ApiKey, Role
@@ -18,6 +20,7 @@ from domain.errors import PaymentNotFound
 from domain.merchants import MerchantSettings
 from domain.payments.idempotency import compute_fingerprint
 from domain.payments.operation import Origin
+from domain.payments.payment import Payment
 from domain.payments.submission import DuplicatePolicy, ProviderName
 from runtime import metrics
 from runtime.container import WebServices
@@ -33,7 +36,6 @@ from web.models.requests import (
     ReadQuery,
     SubmitHeaders,
 )
-from web.open_breakers import BreakerView
 from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.problems import invalid
@@ -59,7 +61,7 @@ class PaymentRoutes:
 
     services: WebServices
     waiting: LongPoll
-    breakers: BreakerView
+    breakers: KnownBreakers
 
     @Route(
         "POST",
@@ -125,7 +127,7 @@ class PaymentRoutes:
             found = self.services.store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
-        shown = self.breakers.with_breaker_wait(found)
+        shown = self._with_breaker_wait(found)
         # The stored version does not change with the breaker, but the answer does.
         tag = f"{found.version}{'' if shown == found else '-blocked'}"
         if request.if_none_match.contains(tag):
@@ -149,11 +151,6 @@ class PaymentRoutes:
         """List payments, newest first."""
         key = auth.require_reader(request, self.services)
         query = parsing.parse_query(request, ListQuery)
-        before = (
-            parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID)
-            if query.cursor
-            else None
-        )
         filters = Query(
             status=query.status,
             provider=ProviderName(query.provider) if query.provider else None,
@@ -161,22 +158,21 @@ class PaymentRoutes:
             disputed=query.disputed,
             created_from=query.created_from,
             created_before=query.created_before,
-            before=before,
-            # One payment more than the limit shows whether there is another page.
+            before=parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID),
             limit=query.limit + 1,
         )
         scope = Scope(key.merchant, key.mode)
         found = self.services.store.list_payments(scope, filters)
-        shown = found[: query.limit]
-        more = len(found) > len(shown)
-        cursor = parsing.encode_cursor(shown[-1].id) if more else None
-        data = [
-            rendering.render_payment(self.breakers.with_breaker_wait(one))
-            for one in shown
-        ]
+        shown, cursor = parsing.split_page(
+            found, query.limit, position=attrgetter("id")
+        )
+        data = [rendering.render_payment(self._with_breaker_wait(one)) for one in shown]
         return rendering.json_response(
             responses.PaymentList(
-                object="list", data=data, has_more=more, next_cursor=cursor
+                object="list",
+                data=data,
+                has_more=cursor is not None,
+                next_cursor=cursor,
             )
         )
 
@@ -214,6 +210,9 @@ class PaymentRoutes:
         if known is None:
             raise PaymentNotFound
         return Scope(known.merchant, key.mode)
+
+    def _with_breaker_wait(self, payment: Payment) -> Payment:
+        return self.breakers.with_breaker_wait(payment, now=self.services.clock())
 
 
 def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Origin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from flask import Response, request
@@ -70,17 +71,16 @@ class ReplayRoutes:
         """
         auth.require_operator(request, self.services)
         query = parsing.parse_query(request, FoundQuery)
-        last = query.cursor and parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID)
         search = query.search()
         found = operator_actions.find_payments(
             search,
-            before=last or None,
+            before=parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID),
             limit=query.limit + 1,
             context=self.services.operator_context,
         )
-        shown = found[: query.limit]
-        more = len(found) > len(shown)
-        cursor = parsing.encode_cursor(shown[-1].id) if more else None
+        shown, cursor = parsing.split_page(
+            found, query.limit, position=attrgetter("id")
+        )
         data = [
             self._render_found(one, operation)
             for one in shown
@@ -88,7 +88,10 @@ class ReplayRoutes:
         ]
         return rendering.json_response(
             models.FoundList(
-                object="list", data=data, has_more=more, next_cursor=cursor
+                object="list",
+                data=data,
+                has_more=cursor is not None,
+                next_cursor=cursor,
             )
         )
 
@@ -137,11 +140,11 @@ class ReplayRoutes:
         auth.require_operator(request, self.services)
         query = parsing.parse_query(request, ReplayQuery)
         _check_id(replay_id)
-        last = parsing.decode_cursor(query.cursor, _NUMBER) if query.cursor else "0"
+        after = int(parsing.decode_cursor(query.cursor, _NUMBER) or 0)
         found = self.services.operator_context.replays.get(replay_id)
         if found is None:
             raise ReplayNotFound
-        return self._answer(found, after=int(last), limit=query.limit)
+        return self._answer(found, after=after, limit=query.limit)
 
     @Route(
         "POST",
@@ -247,9 +250,9 @@ class ReplayRoutes:
     ) -> Response:
         replays, run = self.services.operator_context.replays, replay.run
         found = replays.list_items(replay.id, after=after, limit=limit + 1)
-        shown = found[:limit]
-        more = len(found) > len(shown)
-        cursor = parsing.encode_cursor(str(shown[-1].number)) if more else None
+        shown, cursor = parsing.split_page(
+            found, limit, position=lambda item: str(item.number)
+        )
         document = models.ReplaySet(
             id=replay.id,
             object="replay",
@@ -273,7 +276,7 @@ class ReplayRoutes:
             items=models.ReplayItems(
                 object="list",
                 data=[_item(one) for one in shown],
-                has_more=more,
+                has_more=cursor is not None,
                 next_cursor=cursor,
             ),
             by=replay.by,

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.admission import CACHE_SECONDS, PAUSED_RETRY_DELAY
+from application.admission import PAUSED_RETRY_DELAY
+from application.known_breakers import CACHE_SECONDS
 from domain.circuit_breaker import (
     MIN_FAILURES,
     FIRST_PROBE_DELAY,

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.admission import CACHE_SECONDS, SharedAdmissionControl
+from application.admission import SharedAdmissionControl
+from application.known_breakers import CACHE_SECONDS
 from application.ports.admission import Admission
 from domain.circuit_breaker import (
     ACCOUNT_REPROBE_DELAY,

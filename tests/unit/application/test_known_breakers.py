@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from application.known_breakers import CACHE_SECONDS, KnownBreakers
 from domain.circuit_breaker import TripReason
 from tests.suites.samples import NOW, captured, payment
 from tests.support.fake_breakers import MemoryBreakers
-from web.open_breakers import CACHE_SECONDS, BreakerView
 
 #: A time at which all work is due.
 LATER = NOW + timedelta(days=1)
@@ -21,16 +21,16 @@ class Watched:
     def __init__(self) -> None:
         self.seconds = 1.0
         self.breakers = MemoryBreakers(clock=lambda: LATER)
-        self.view = BreakerView(
-            self.breakers, clock=lambda: LATER, seconds=lambda: self.seconds
-        )
+        self.known = KnownBreakers(self.breakers, clock=lambda: self.seconds)
         self.breakers.open(
             "stripe", trip_reason=TripReason.FAILING, reason="9 of 9", by="worker"
         )
 
     def waiting_for(self) -> str | None:
         """``waiting_for`` of a due operation, as a request shows it."""
-        return self.view.with_breaker_wait(payment()).first_operation.waiting_for
+        return self.known.with_breaker_wait(
+            payment(), now=LATER
+        ).first_operation.waiting_for
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_all_requests_of_a_second_share_one_read(watched: Watched) -> None:
 
 def test_a_settled_payment_needs_no_read(watched: Watched) -> None:
     done = captured()
-    assert watched.view.with_breaker_wait(done) is done
+    assert watched.known.with_breaker_wait(done, now=LATER) is done
     assert watched.breakers.reads == 0
 
 
