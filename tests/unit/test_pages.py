@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import click
 import pytest
 
+from cli.main import main
 from tests.support.pages import ROOT, Place, defined
 
 PAGES: Final = sorted(
@@ -23,6 +25,8 @@ _CODE: Final = re.compile(r"`([^`\n]+)`")
 _PATH: Final = re.compile(r"([\w-]+/[\w./-]*)(?::([\w.]+))?")
 _DOTTED: Final = re.compile(r"\w+(?:\.\w+)+")
 _TEST: Final = re.compile(r"test_\w+")
+#: A command in backticks, or in a line of its own.
+_COMMAND: Final = re.compile(r"(?:^|`)payments ((?!COMMAND)[^`\n]+)", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -61,6 +65,33 @@ def missing(page: Path) -> Iterator[str]:
             yield word
 
 
+def unknown_commands(page: Path) -> Iterator[str]:
+    """The subcommands and options of ``payments`` on ``page`` that do not exist."""
+    for line in _COMMAND.findall(page.read_text()):
+        commands: list[click.Command] = [main]
+        words = (word.strip("[]().,") for word in line.replace("\\|", "|").split())
+        for word in words:
+            groups = [one for one in commands if isinstance(one, click.Group)]
+            if word.startswith("--"):
+                options = [
+                    option
+                    for command in commands
+                    for option in command.get_params(click.Context(command))
+                    if isinstance(option, click.Option) and word in option.opts
+                ]
+                if len(options) < len(commands):
+                    yield f"{line}: {word}"
+                elif not options[0].is_flag:
+                    next(words, None)  # the option's value
+            elif len(groups) == len(commands):
+                names = word.split("|")
+                found = [one.commands.get(name) for one in groups for name in names]
+                commands = [one for one in found if one is not None]
+                if len(commands) < len(found):
+                    yield f"{line}: {word}"
+                    break
+
+
 @cache
 def names_of_tests() -> set[str]:
     """The names of all tests."""
@@ -75,6 +106,24 @@ def names_of_tests() -> set[str]:
 @pytest.mark.parametrize("page", NOW, ids=lambda one: str(one.relative_to(ROOT)))
 def test_page_names_paths_and_names_that_exist(page: Path) -> None:
     assert list(missing(page)) == []
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda one: str(one.relative_to(ROOT)))
+def test_page_names_commands_and_options_that_exist(page: Path) -> None:
+    assert list(unknown_commands(page)) == []
+
+
+def test_an_unknown_command_or_option_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`payments accounts pause\\|halt ID --reason WHY`, `payments show ID --jsn`\n"
+        "payments webhooks --since 2h replay ID\n"
+    )
+    assert [one.rpartition(": ")[2] for one in unknown_commands(page)] == [
+        "pause|halt",
+        "--jsn",
+        "replay",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda one: str(one.relative_to(ROOT)))
