@@ -241,7 +241,8 @@ class BreakerState(StrEnum):
     """Whether calls pass, as with an electric breaker."""
 
     CLOSED = "closed"  #: calls go to the provider
-    OPEN = "open"  #: no call passes, except a probe from time to time
+    OPEN = "open"  #: no call passes until a probe is due
+    HALF_OPEN = "half_open"  #: one probe is under way, and no other call passes
 
 
 class TripReason(StrEnum):
@@ -307,8 +308,8 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are stopped."""
-        return self.state is BreakerState.OPEN
+        """Whether calls are stopped, a probe under way or not."""
+        return self.state is not BreakerState.CLOSED
 
     @property
     def is_probe_due(self) -> bool:

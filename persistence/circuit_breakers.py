@@ -27,7 +27,9 @@ from persistence.mongo import translating_errors
 #: Seconds that a worker waits for the breakers before it uses the states it knows.
 READ_TIMEOUT: Final = 1.0
 
-_OPEN: Final = BreakerState.OPEN.value
+#: The states that stop calls. A breaker without a document is closed.
+_OPEN: Final = [BreakerState.OPEN.value, BreakerState.HALF_OPEN.value]
+_IS_OPEN: Final = {"$in": _OPEN}
 _FIELDS: Final = (
     "state trip_reason reason by since probe_at probe_number failed_probes"
     " refused_operations changes".split()
@@ -64,16 +66,16 @@ class MongoBreakerStore:
     ) -> CircuitBreaker | None:
         failed = probed.failed_probes + 1 if probed else 0
         probe_wait = probe_delay(trip_reason, failed)
+        was_open = {"$in": ["$state", _OPEN]}
         is_unchanged = {
             "$and": [
-                {"$eq": ["$state", _OPEN]},
+                was_open,
                 {"$eq": ["$trip_reason", trip_reason.value]},
             ]
         }
         is_change = (
             True if trip_reason is TripReason.OPERATOR else {"$not": [is_unchanged]}
         )
-        was_open = {"$eq": ["$state", _OPEN]}
         return self._update(
             (
                 _latest_probe_filter(name, probed)
@@ -81,7 +83,7 @@ class MongoBreakerStore:
                 else _openable_filter(name, trip_reason)
             ),
             {
-                "state": _OPEN,
+                "state": BreakerState.OPEN.value,
                 "trip_reason": trip_reason.value,
                 "reason": {"$literal": reason},
                 "by": {"$literal": by},
@@ -109,7 +111,7 @@ class MongoBreakerStore:
         by: str,
         probed: CircuitBreaker | None = None,
     ) -> CircuitBreaker | None:
-        is_open = {"_id": name, "state": _OPEN}
+        is_open = {"_id": name, "state": _IS_OPEN}
         keeps_refused = (
             probed is not None and probed.trip_reason is TripReason.MISCONFIGURED
         )
@@ -132,11 +134,12 @@ class MongoBreakerStore:
         return self._update(
             {
                 "_id": name,
-                "state": _OPEN,
+                "state": _IS_OPEN,
                 "probe_at": {"$type": "date"},
                 "$expr": {"$lte": ["$probe_at", "$$NOW"]},
             },
             {
+                "state": BreakerState.HALF_OPEN.value,
                 "probe_at": _after(PROBE_TIMEOUT),
                 "probe_number": {"$add": ["$probe_number", 1]},
             },
@@ -167,10 +170,10 @@ def _openable_filter(name: str, trip_reason: TripReason) -> Document:
     """
     which: Document = {"_id": name}
     if trip_reason is TripReason.FAILING:
-        which["state"] = {"$ne": _OPEN}
+        which["state"] = {"$not": _IS_OPEN}
     elif trip_reason is TripReason.MISCONFIGURED:
         which["$or"] = [
-            {"state": {"$ne": _OPEN}},
+            {"state": {"$not": _IS_OPEN}},
             {"trip_reason": TripReason.FAILING.value},
         ]
     return which
@@ -182,7 +185,7 @@ def _latest_probe_filter(name: str, probed: CircuitBreaker) -> Document:
     """
     return {
         "_id": name,
-        "state": _OPEN,
+        "state": _IS_OPEN,
         "probe_number": probed.probe_number,
         "trip_reason": {"$ne": TripReason.OPERATOR.value},
     }

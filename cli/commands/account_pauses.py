@@ -20,6 +20,7 @@ _ACCOUNTS: Final = "/v1/operations/accounts"
 #: The meaning of each state of a breaker.
 _DESCRIPTIONS: Final = {
     "closed": "closed: calls are made",
+    "half_open": "half-open: a probe is under way",
     "open": "open: calls wait",
 }
 

@@ -138,7 +138,7 @@ def _find_open_breaker(payment: Mapping[str, Any]) -> dict[str, Any] | None:
             breaker["calls"] is None
             or WAITS_FOR_BREAKER.format(_subject(breaker)) in waits
         )
-        if breaker["state"] == BreakerState.OPEN and stops:
+        if breaker["state"] != BreakerState.CLOSED and stops:
             return breaker
     return None
 

@@ -125,6 +125,24 @@ class BreakersSuite:
         assert breaker.probe_number == 1 and not breaker.is_probe_due
         assert not breakers.load_all()[STRIPE].is_probe_due
 
+    def test_breaker_is_half_open_while_a_probe_is_under_way(
+        self, breakers: BreakerStore, setup: BreakersSetup
+    ) -> None:
+        first = opened(breakers)
+        probe = probed(breakers, setup)
+        assert probe.state is BreakerState.HALF_OPEN and probe.is_open
+        assert breakers.load_all()[STRIPE].state is BreakerState.HALF_OPEN
+        weaker = TripReason.FAILING
+        assert not breakers.open(STRIPE, trip_reason=weaker, reason="r", by="two")
+        failed = breakers.open(
+            STRIPE, trip_reason=weaker, reason="again", by="one", probed=probe
+        )
+        assert failed is not None and failed.state is BreakerState.OPEN
+        assert (failed.since, failed.changes) == (first.since, first.changes)
+        probed(breakers, setup)
+        resumed = breakers.close(STRIPE, reason="resumed", by="operator")
+        assert resumed is not None and resumed.state is BreakerState.CLOSED
+
     def test_a_dead_workers_probe_is_replaced_and_its_late_result_ignored(
         self, breakers: BreakerStore, setup: BreakersSetup
     ) -> None:

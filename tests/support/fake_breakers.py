@@ -132,7 +132,12 @@ class MemoryBreakers:
                 return None
             at = self._clock() + PROBE_TIMEOUT
             return self._set(
-                replace(breaker, probe_number=breaker.probe_number + 1, probe_at=at)
+                replace(
+                    breaker,
+                    state=BreakerState.HALF_OPEN,
+                    probe_number=breaker.probe_number + 1,
+                    probe_at=at,
+                )
             )
 
     def _set(self, breaker: CircuitBreaker) -> CircuitBreaker:

@@ -226,7 +226,7 @@ class BreakerChange(Answer):
 
 
 class CircuitBreaker(Answer):
-    """The circuit breaker of a provider account. While it is open, calls wait."""
+    """The circuit breaker of a provider account. Unless it is closed, calls wait."""
 
     object: Literal["circuit_breaker"]
     account: str
@@ -235,7 +235,9 @@ class CircuitBreaker(Answer):
     )
     provider: Provider
     merchant: str | None = Field(description="null for the deployment's own account")
-    state: BreakerState
+    state: BreakerState = Field(
+        description="`open` until a probe is due, `half_open` while one is under way"
+    )
     trip_reason: TripReason | None = Field(description="The cause of its opening")
     reason: str | None
     by: str | None = Field(description="The worker, or the operator's merchant and key")
