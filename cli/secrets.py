@@ -1,24 +1,21 @@
-"""Reads secrets for commands, and checks that they fit the account."""
+"""Reads secrets for commands."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable
 from typing import Final
 
 import click
 
-from domain.payments.submission import Mode, ProviderName
+from cli.provider_options import PROVIDER_OPTIONS
+from domain.account import StoredAccount
+from domain.provider_rules import RULES
 from local_stack.state import StackError
-from runtime.settings import LIVE_KEYS, SIMULATOR_CLIENT, Settings
 from runtime.settings_checks import ACCOUNT_SECRET, listed
 
 #: Characters. A longer input is not a secret.
 _LONGEST: Final = 1_000
-#: Stripe's secret and restricted keys.
-_STRIPE_KEY: Final = re.compile(r"(sk|rk)_(test|live)_[!-~]{1,200}")
 #: Webhook secrets in force at the same time.
 _WEBHOOK_SECRETS: Final = 5
 
@@ -50,54 +47,15 @@ def read(label: str, *, optional: bool = False) -> str | None:
     )
 
 
-def read_webhook_secrets(provider: ProviderName) -> tuple[str, ...]:
-    """Reads Stripe's signing secrets, separated by commas, as ``read`` does."""
-    if provider is not ProviderName.STRIPE:
-        raise StackError(
-            "PayPal signs with its own certificate: set --webhook-id with"
-            " `payments accounts set`"
-        )
-    found = listed(read("Stripe's webhook secrets (separated by commas)") or "")
-    if not all(one.startswith("whsec_") for one in found):
-        raise StackError("Stripe's webhook secrets begin with whsec_")
+def read_webhook_secrets(account: StoredAccount) -> tuple[str, ...]:
+    """Reads an account's signing secrets, separated by commas, as ``read`` does."""
+    name, row = RULES[account.provider].name, PROVIDER_OPTIONS[account.provider]
+    if row.signing_prefix is None:
+        setup = row.webhook_setup.format(id=account.id)
+        raise StackError(f"{name} has no webhook secrets: use `{setup}`")
+    found = listed(read(f"{name}'s webhook secrets (separated by commas)") or "")
+    if not all(one.startswith(row.signing_prefix) for one in found):
+        raise StackError(f"{name}'s webhook secrets begin with {row.signing_prefix}")
     if len(found) > _WEBHOOK_SECRETS:
         raise StackError(f"an account has at most {_WEBHOOK_SECRETS} webhook secrets")
     return tuple(found)
-
-
-def check(
-    provider: ProviderName, mode: Mode, secret: str | None, settings: Settings
-) -> None:
-    """Raises StackError if the secret does not fit the provider and the mode.
-
-    ``secret`` is None if the deployment's own key is used.
-    """
-    _CHECKS[provider](mode, secret, settings)
-
-
-def _check_stripe(mode: Mode, secret: str | None, settings: Settings) -> None:
-    if secret is None:
-        live = settings.stripe_secret_key.startswith(LIVE_KEYS)
-    elif _STRIPE_KEY.fullmatch(secret):
-        live = secret.startswith(LIVE_KEYS)
-    else:
-        raise StackError(
-            "this is not a secret key of Stripe; they begin with sk_ or rk_"
-        )
-    if live and mode is Mode.TEST:
-        raise StackError(
-            "this is a live key, but the account is in test mode: use --mode live"
-        )
-    if not live and mode is Mode.LIVE:
-        raise StackError("the account is in live mode, but this is a test key")
-
-
-def _check_paypal(mode: Mode, secret: str | None, settings: Settings) -> None:
-    if mode is Mode.LIVE and secret == SIMULATOR_CLIENT:
-        raise StackError("a live PayPal account needs the client secret of its app")
-
-
-_CHECKS: Final[dict[ProviderName, Callable[[Mode, str | None, Settings], None]]] = {
-    ProviderName.STRIPE: _check_stripe,
-    ProviderName.PAYPAL: _check_paypal,
-}

@@ -56,6 +56,12 @@ _ESCAPE: Final = re.compile(
 )
 #: U+FFFD, as JSON escapes it.
 _REPLACEMENT: Final = rb"\ufffd"
+#: The errors of code that reads a parsed object of another shape than documented.
+MALFORMED: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError),
+    RecursionError,
+)
+
 log = get_logger(__name__)
 
 

@@ -5,7 +5,7 @@ Its rules are in ``domain.provider_rules``, its settings in ``runtime.settings``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,6 +67,8 @@ class ProviderParts:
     verifiers: Callable[
         [Settings, FindConnected], Callable[[StoredAccount | None], WebhookVerifier]
     ]
+    #: The headers that the verifier reads, each with the pattern of its value.
+    webhook_headers: Mapping[str, str]
     #: Reads a verified webhook. Raises UnreadableWebhook.
     read_webhook: ParseWebhook
 
@@ -196,11 +198,13 @@ PROVIDERS: Final[dict[ProviderName, ProviderParts]] = {
     ProviderName.STRIPE: ProviderParts(
         adapters=_stripe_adapters,
         verifiers=_stripe_verifiers,
+        webhook_headers=stripe_webhooks.HEADERS,
         read_webhook=stripe_webhooks.parse_event,
     ),
     ProviderName.PAYPAL: ProviderParts(
         adapters=_paypal_adapters,
         verifiers=_paypal_verifiers,
+        webhook_headers=paypal_webhooks.HEADERS,
         read_webhook=paypal_webhooks.parse_event,
     ),
 }

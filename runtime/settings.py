@@ -337,6 +337,8 @@ class ProviderSettings:
     """One provider's row: its settings, which are fields of ``Settings``."""
 
     api_base: str  #: the field of the provider's address
+    #: The field that verifies the webhooks of the deployment's own account.
+    webhook_secret: str
     rate: Callable[[Settings], float]  #: calls a second; 0: no limit
     #: Raises SettingsError if mode, address and credentials do not fit together.
     check: Callable[[Settings], None]
@@ -395,10 +397,14 @@ def _check_paypal(settings: Settings) -> None:
 #: The registry: each provider's settings, by its name.
 PROVIDER_SETTINGS: Final[dict[ProviderName, ProviderSettings]] = {
     ProviderName.STRIPE: ProviderSettings(
-        api_base="stripe_api_base", rate=_stripe_rate, check=_check_stripe
+        api_base="stripe_api_base",
+        webhook_secret="stripe_webhook_secrets",
+        rate=_stripe_rate,
+        check=_check_stripe,
     ),
     ProviderName.PAYPAL: ProviderSettings(
         api_base="paypal_api_base",
+        webhook_secret="paypal_webhook_id",
         rate=lambda settings: settings.paypal_rate,
         check=_check_paypal,
     ),

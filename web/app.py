@@ -52,8 +52,8 @@ def build(services: WebServices) -> Web:
         FollowUpRoutes(services),
         ReplayRoutes(services),
         AccountRoutes(services),
-        WebhookRoutes(services),
     )
+    calls += WebhookRoutes(services).list_endpoints()
     app, document = application(calls)
     # Flask silently truncates a chunked body at this length; one byte more shows it.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1

@@ -7,9 +7,11 @@ from typing import Final
 
 import click
 
+from cli.provider_options import PROVIDER_OPTIONS
 from domain.money import CURRENCIES
 from domain.payments.routing import MAX_WEIGHT
 from domain.payments.submission import ProviderName
+from domain.provider_rules import RULES
 
 _ID: Final = re.compile(r"acct_[0-9A-HJKMNP-TV-Z]{26}")
 #: Stripe's ids of accounts.
@@ -24,8 +26,8 @@ def account_id(
         return None
     if value not in set(ProviderName) and not _ID.fullmatch(value):
         raise click.BadParameter(
-            "write an account's id from `payments accounts list`, or stripe or paypal"
-            " for the deployment's own account"
+            "write an account's id from `payments accounts list`, or"
+            f" {' or '.join(ProviderName)} for the deployment's own account"
         )
     return value
 
@@ -79,21 +81,26 @@ connected = click.option(
     help="Stripe's id of a connected account; without its own key it uses the"
     " deployment's.",
 )
-#: The name of each provider's secret.
-SECRET_PROMPTS: Final = {
-    ProviderName.STRIPE: "Stripe's secret key",
-    ProviderName.PAYPAL: "PayPal's client secret",
-}
 
 
 def check(
     provider: ProviderName,
-    client_id: str | None,
-    webhook_id: str | None,
-    connected: str | None,
+    *,
+    client_id: str | None = None,
+    webhook_id: str | None = None,
+    connected: str | None = None,
 ) -> None:
     """Raises UsageError for an option of another provider."""
-    if provider is ProviderName.STRIPE and (client_id or webhook_id):
-        raise click.UsageError("--client-id and --webhook-id are only for PayPal")
-    if provider is ProviderName.PAYPAL and connected:
-        raise click.UsageError("--connected is only for Stripe")
+    given = {
+        "--client-id": client_id,
+        "--webhook-id": webhook_id,
+        "--connected": connected,
+    }
+    for option, value in given.items():
+        if value and option not in PROVIDER_OPTIONS[provider].options:
+            names = [
+                RULES[name].name
+                for name, row in PROVIDER_OPTIONS.items()
+                if option in row.options
+            ]
+            raise click.UsageError(f"{option} is only for {' and '.join(names)}")

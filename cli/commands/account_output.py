@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import table
-from domain.payments.submission import ProviderName
+from cli.provider_options import PROVIDER_OPTIONS
+from domain.provider_rules import RULES
 from domain.timestamps import format_rfc3339
+from runtime.settings import PROVIDER_SETTINGS
 
 if TYPE_CHECKING:
     from domain.account import StoredAccount
@@ -59,16 +61,15 @@ def next_step(account: StoredAccount) -> str:
     """Describes the check of a new account's secret and the setup of its webhooks."""
     check = f"Check its secret: `payments accounts check {account.id}`"
     register = f"{check}\nRegister {webhook_path(account)} of this deployment at"
-    if account.provider is ProviderName.PAYPAL:
-        then = f"`payments accounts set {account.id} --webhook-id ID`"
-        return f"{register} PayPal, then {then}."
+    name = RULES[account.provider].name
     if account.connected_account is not None:
+        setting = PROVIDER_SETTINGS[account.provider].webhook_secret
         return (
-            f"{register} Stripe for the events of connected accounts, and add its"
-            " secret to PAYMENTS_STRIPE_WEBHOOK_SECRETS."
+            f"{register} {name} for the events of connected accounts, and add its"
+            f" secret to PAYMENTS_{setting.upper()}."
         )
-    then = f"`payments accounts roll {account.id} --webhook-secrets`"
-    return f"{register} Stripe, then {then}."
+    setup = PROVIDER_OPTIONS[account.provider].webhook_setup.format(id=account.id)
+    return f"{register} {name}, then `{setup}`."
 
 
 def webhook_path(account: StoredAccount) -> str:
@@ -84,8 +85,10 @@ def webhook_path(account: StoredAccount) -> str:
 def _has_webhook_secret(account: StoredAccount, settings: Settings) -> bool:
     """Whether the account's webhooks can be verified."""
     credentials = account.credentials
-    if account.connected_account is not None and settings.stripe_webhook_secrets:
-        return True
+    if account.connected_account is not None:
+        setting = PROVIDER_SETTINGS[account.provider].webhook_secret
+        if getattr(settings, setting):
+            return True
     return bool(credentials.webhook_secrets or credentials.webhook_id)
 
 

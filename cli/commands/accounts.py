@@ -18,6 +18,7 @@ from cli.commands import account_options as options, account_output as rows
 from cli.commands.account_check import check
 from cli.database import opened
 from cli.options import as_json, merchant_name, warn_of_mode
+from cli.provider_options import PROVIDER_OPTIONS
 from domain.account import (
     AccountNotFound,
     AlreadyConnected,
@@ -27,6 +28,7 @@ from domain.account import (
 )
 from domain.payments.routing import MAX_ACCOUNTS
 from domain.payments.submission import Mode, ProviderName
+from domain.provider_rules import RULES
 from local_stack.state import StackError
 from runtime.settings import Settings
 
@@ -88,17 +90,15 @@ def add(
     input.
     """
     name = ProviderName(provider)
-    options.check(name, client_id, webhook_id, connected)
+    row = PROVIDER_OPTIONS[name]
+    options.check(name, client_id=client_id, webhook_id=webhook_id, connected=connected)
+    if "--client-id" in row.required and not client_id:
+        raise click.UsageError(f"{RULES[name].name}'s accounts need --client-id")
     with _accounts() as (settings, store):
         from runtime import container
 
-        if name is ProviderName.PAYPAL and not client_id:
-            raise click.UsageError("PayPal's accounts need --client-id")
-
-        secret = secrets.read(
-            options.SECRET_PROMPTS[name], optional=connected is not None
-        )
-        secrets.check(name, Mode(mode), secret, settings)
+        secret = secrets.read(row.secret, optional=connected is not None)
+        row.check_secret(Mode(mode), secret, settings)
         fresh = StoredAccount(
             id=container.new_id("acct"),
             merchant=merchant,
@@ -176,7 +176,7 @@ def change(
         )
 
     with _accounts(account) as (settings, store):
-        options.check(store.get(account).provider, None, webhook_id, None)
+        options.check(store.get(account).provider, webhook_id=webhook_id)
         changed = use_cases.configure_account(
             account,
             currencies=currencies,
@@ -208,15 +208,16 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
         from runtime import container
 
         before = store.get(account)
-        options.check(before.provider, client_id, None, None)
+        row = PROVIDER_OPTIONS[before.provider]
+        options.check(before.provider, client_id=client_id)
         if of_webhooks:
-            signing = secrets.read_webhook_secrets(before.provider)
+            signing = secrets.read_webhook_secrets(before)
             rolled = use_cases.roll_webhook_secrets(
                 account, signing, store=store, now=container.clock()
             )
         else:
-            secret = secrets.read(options.SECRET_PROMPTS[before.provider])
-            secrets.check(before.provider, before.mode, secret, settings)
+            secret = secrets.read(row.secret)
+            row.check_secret(before.mode, secret, settings)
             rolled = use_cases.roll_secret(
                 account,
                 secret,

@@ -26,11 +26,25 @@ from domain.webhook_refusals import WebhookRefusal
 from domain.webhooks import ObjectUpdate, Webhook
 from providers.paypal.certificates import Certificates
 from providers.paypal.objects import CAPTURES, ORDERS, parent_id
-from providers.sanitize import parse_json, parse_optional, parse_own_id, validated_id
+from providers.sanitize import (
+    MALFORMED,
+    parse_json,
+    parse_optional,
+    parse_own_id,
+    validated_id,
+)
 
 #: Allowed difference between a transmission's time and ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)
 _ALGORITHM: Final = "SHA256withRSA"
+#: The signed headers, for the documentation; ``_header`` reads their values.
+HEADERS: Final = dict.fromkeys(
+    (
+        *("PayPal-Transmission-Id", "PayPal-Transmission-Time"),
+        *("PayPal-Transmission-Sig", "PayPal-Cert-Url", "PayPal-Auth-Algo"),
+    ),
+    "^.+$",
+)
 #: Longest header in characters; a signature of 4096 bits has 684.
 _MAX_HEADER: Final = 2048
 
@@ -133,7 +147,7 @@ class PayPalWebhooks:
         try:
             event = parse_json(body)
             name, kind = validated_id(event["id"]), validated_id(event["event_type"])
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except MALFORMED:
             raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         text = body.decode(errors="replace")
         return Webhook(self._account, name, kind, text, received_at=now)
@@ -163,7 +177,7 @@ def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
         )
         verdict = _VERDICTS.get((kind, found["status"]))
         parent = parent_id(found, CAPTURES) if kind == "refund" else None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except MALFORMED:
         raise UnreadableWebhook from None
     return ObjectUpdate(
         event=webhook.event,

@@ -23,11 +23,19 @@ from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
 from domain.webhooks import ObjectUpdate, Webhook
 from providers.amounts import from_stripe
-from providers.sanitize import parse_json, parse_optional, parse_own_id, validated_id
+from providers.sanitize import (
+    MALFORMED,
+    parse_json,
+    parse_optional,
+    parse_own_id,
+    validated_id,
+)
 
 #: Allowed difference in seconds between a signature's time and ours: the same as in
 #: Stripe's libraries (docs.stripe.com/webhooks#replay-attacks).
 TOLERANCE: Final = 300
+#: The signed headers, for the documentation; ``_parse_signature`` reads the value.
+HEADERS: Final = {"Stripe-Signature": r"^t=[0-9]{1,12},v1=[0-9a-f]{64}$"}
 #: Characters read of a signature header: dozens of signatures.
 _MAX_HEADER: Final = 4096
 _REFUNDS: Final = frozenset({Kind.REFUND})
@@ -107,7 +115,7 @@ class StripeWebhooks:
             name, kind = validated_id(event["id"]), validated_id(event["type"])
             live, account = event["livemode"], event.get("account")
             named = None if account is None else validated_id(account)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except MALFORMED:
             raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         if live is not self._live:
             raise WebhookDropped(WebhookRefusal.ANOTHER_MODE)
@@ -147,7 +155,7 @@ def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
             kinds, ids = _INTENTS, [ours.get("capture"), ours.get("operation")]
             refs = {"payment_intent": validated_id(found["id"])}
             captured = _captured_amount(found)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except MALFORMED:
         raise UnreadableWebhook from None
     return ObjectUpdate(
         event=webhook.event,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from application.ports.reconciliation import Statement
 from application.ports.webhooks import DisputeReader, WebhookVerifier
+from cli.provider_options import PROVIDER_OPTIONS, ProviderOptions
 from domain import provider_rules
 from domain.errors import (
     LookupRequired,
@@ -327,13 +328,23 @@ def acme_registered(provider: Acme) -> Iterator[ProviderName]:
             provider, disputes, statement, {}
         ),
         verifiers=lambda settings, find_connected: lambda stored: verifier,
+        webhook_headers={"Acme-Signature": "^.+$"},
         read_webhook=_read,
     )
     PROVIDER_SETTINGS[name] = ProviderSettings(
-        api_base="home", rate=lambda settings: 0, check=lambda settings: None
+        api_base="home",
+        webhook_secret="home",
+        rate=lambda settings: 0,
+        check=lambda settings: None,
+    )
+    PROVIDER_OPTIONS[name] = ProviderOptions(
+        secret="Acme's key",
+        check_secret=lambda mode, secret, settings: None,
+        options=frozenset(),
+        webhook_setup="payments accounts show {id}",
     )
     try:
         yield name
     finally:
-        for table in (PROVIDERS, PROVIDER_SETTINGS, RULES):
+        for table in (PROVIDERS, PROVIDER_SETTINGS, PROVIDER_OPTIONS, RULES):
             del table[name]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from web.models import patterns
-
-#: For the documentation only; the verifier of the signature parses the header.
-_SIGNED = r"^t=[0-9]{1,12},v1=[0-9a-f]{64}$"
 
 
 class ProviderEvent(BaseModel):
@@ -26,17 +26,10 @@ class AccountPath(BaseModel):
     account: str = Field(pattern=patterns.STORED_ACCOUNT_ID)
 
 
-class StripeHeaders(BaseModel):
-    """The header of Stripe's webhooks."""
-
-    signature: str = Field(alias="Stripe-Signature", pattern=_SIGNED)
-
-
-class PayPalHeaders(BaseModel):
-    """The headers of PayPal's webhooks."""
-
-    transmission_id: str = Field(alias="PayPal-Transmission-Id", min_length=1)
-    transmission_time: str = Field(alias="PayPal-Transmission-Time", min_length=1)
-    transmission_sig: str = Field(alias="PayPal-Transmission-Sig", min_length=1)
-    cert_url: str = Field(alias="PayPal-Cert-Url", min_length=1)
-    auth_algo: str = Field(alias="PayPal-Auth-Algo", min_length=1)
+def describe_headers(headers: Mapping[str, str]) -> type[BaseModel]:
+    """The model of ``headers``, each with the pattern of its value."""
+    fields: dict[str, Any] = {
+        name.lower().replace("-", "_"): (str, Field(alias=name, pattern=pattern))
+        for name, pattern in headers.items()
+    }
+    return create_model("WebhookHeaders", **fields)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from flask import Response, g, request
-from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import webhooks
@@ -21,13 +21,15 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.payments.submission import ProviderName
+from domain.provider_rules import RULES
 from domain.webhook_refusals import WebhookRefusal
 from runtime import metrics
 from runtime.container import WebServices
+from runtime.provider_table import PROVIDERS
 from web import rendering
 from web.models import patterns, responses
-from web.models.webhooks import AccountPath, PayPalHeaders, ProviderEvent, StripeHeaders
-from web.openapi import Route
+from web.models.webhooks import AccountPath, ProviderEvent, describe_headers
+from web.openapi import Endpoint, Route
 from web.problem_codes import ProblemCode
 from web.problems import PROBLEMS, Problem
 
@@ -35,36 +37,20 @@ from web.problems import PROBLEMS, Problem
 #: characters, each at most six bytes when escaped.
 MAX_BODY: Final = 1024 * 1024
 
+#: The summary and the description of a provider's calls.
+_TEXTS: Final = """Receive an event from {name}.
+
+Only for {name}, whose signature replaces an API key. The answer comes once the event is
+durable. The event's object is looked up at {name} afterwards.
+"""
+_ACCOUNT_TEXTS: Final = """Receive an event from {name} for a merchant's account.
+
+Each account has its own signing secrets or webhook id.
+"""
+
 _ACCOUNT: Final = re.compile(patterns.STORED_ACCOUNT_ID)
 
 log = get_logger(__name__)
-
-
-def _webhook(path: str, headers: type[BaseModel]) -> Route:
-    of_account = "<" in path
-    return Route(
-        "POST",
-        f"/v1/webhooks/{path}",
-        answers={200: responses.Received},
-        problems=(
-            ProblemCode.WEBHOOK_REFUSED,
-            ProblemCode.WEBHOOK_NOT_TRUSTED,
-            ProblemCode.BODY_TOO_LARGE,
-            ProblemCode.CERTIFICATE_UNAVAILABLE,
-            ProblemCode.STORE_UNAVAILABLE,
-            ProblemCode.TOO_MANY_REQUESTS,
-            ProblemCode.WRITE_REFUSED,
-            ProblemCode.DOCUMENT_UNREADABLE,
-            *((ProblemCode.ACCOUNT_NOT_FOUND,) if of_account else ()),
-        ),
-        takes={
-            "header": headers,
-            "body": ProviderEvent,
-            **({"path": AccountPath} if of_account else {}),
-        },
-        tag="webhooks",
-        open=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +59,26 @@ class WebhookRoutes:
 
     services: WebServices
 
-    @_webhook("stripe", StripeHeaders)
-    def stripe(self) -> Response:
-        """Receive an event from Stripe.
+    def list_endpoints(self) -> list[Endpoint]:
+        """Lists the calls: for each provider one address, and one for each account."""
+        return [
+            Endpoint(
+                _describe(provider, of_account), self._create_view(provider, of_account)
+            )
+            for provider in PROVIDERS
+            for of_account in (False, True)
+        ]
 
-        Only for Stripe, whose signature replaces an API key. The answer comes once the
-        event is durable. The event's object is looked up at Stripe afterwards.
-        """
-        return self._receive(ProviderName.STRIPE)
+    def _create_view(
+        self, provider: ProviderName, of_account: bool
+    ) -> Callable[..., Response]:
+        def view(account: str | None = None) -> Response:
+            return self._receive(provider, account)
 
-    @_webhook("stripe/<account>", StripeHeaders)
-    def stripe_account(self, account: str) -> Response:
-        """Receive an event from Stripe for a merchant's account.
-
-        Each account has its own signing secrets.
-        """
-        return self._receive(ProviderName.STRIPE, account)
-
-    @_webhook("paypal", PayPalHeaders)
-    def paypal(self) -> Response:
-        """Receive an event from PayPal.
-
-        Only for PayPal, whose signature replaces an API key. The answer comes once the
-        event is durable. The event's object is looked up at PayPal afterwards.
-        """
-        return self._receive(ProviderName.PAYPAL)
-
-    @_webhook("paypal/<account>", PayPalHeaders)
-    def paypal_account(self, account: str) -> Response:
-        """Receive an event from PayPal for a merchant's account.
-
-        Each account has its own webhook id.
-        """
-        return self._receive(ProviderName.PAYPAL, account)
+        texts = _ACCOUNT_TEXTS if of_account else _TEXTS
+        view.__doc__ = texts.format(name=RULES[provider].name)
+        view.__name__ = f"{provider}_account" if of_account else provider.value
+        return view
 
     def _receive(self, provider: ProviderName, account: str | None = None) -> Response:
         verifier = self._find_verifier(provider, account)
@@ -146,6 +119,33 @@ class WebhookRoutes:
             pass
         _count_refused(provider, account, WebhookRefusal.ACCOUNT_UNKNOWN)
         raise Problem(ProblemCode.ACCOUNT_NOT_FOUND)
+
+
+def _describe(provider: ProviderName, of_account: bool) -> Route:
+    headers = describe_headers(PROVIDERS[provider].webhook_headers)
+    return Route(
+        "POST",
+        f"/v1/webhooks/{provider}" + ("/<account>" if of_account else ""),
+        answers={200: responses.Received},
+        problems=(
+            ProblemCode.WEBHOOK_REFUSED,
+            ProblemCode.WEBHOOK_NOT_TRUSTED,
+            ProblemCode.BODY_TOO_LARGE,
+            ProblemCode.CERTIFICATE_UNAVAILABLE,
+            ProblemCode.STORE_UNAVAILABLE,
+            ProblemCode.TOO_MANY_REQUESTS,
+            ProblemCode.WRITE_REFUSED,
+            ProblemCode.DOCUMENT_UNREADABLE,
+            *((ProblemCode.ACCOUNT_NOT_FOUND,) if of_account else ()),
+        ),
+        takes={
+            "header": headers,
+            "body": ProviderEvent,
+            **({"path": AccountPath} if of_account else {}),
+        },
+        tag="webhooks",
+        open=True,
+    )
 
 
 def _body() -> bytes:

@@ -26,6 +26,7 @@ from tests.suites.accounts import Trouble
 from tests.suites.samples import SHOP, origin
 from tests.support.acme import Acme, acme_registered
 from tests.support.fakes import MemoryQueue
+from web.app import build
 
 #: Seconds until a lost answer is resolved: some retries, beside other tests.
 PATIENCE = 60.0
@@ -84,6 +85,18 @@ def test_a_payment_is_held_captured_and_refunded_at_a_third_provider(
 
     moved = [(one.kind, one.money.minor) for one in acme.service.of(payment.id)]
     assert moved == [(Kind.AUTHORIZE, 1999), (Kind.CAPTURE, 1500), (Kind.REFUND, 500)]
+
+
+def test_webhooks_of_a_third_provider_have_their_own_address(
+    name: ProviderName, settings: Settings
+) -> None:
+    app = build(container.create_web_services(settings)).app
+    answer = app.test_client().post(f"/v1/webhooks/{name}", data=b"{}")
+    assert answer.status_code == 401
+    assert answer.get_json()["code"] == "webhook_not_trusted"
+    document = app.test_client().get("/openapi.json").get_json()
+    documented = document["paths"][f"/v1/webhooks/{name}"]["post"]
+    assert [one["name"] for one in documented["parameters"]] == ["Acme-Signature"]
 
 
 def _intake(worker: WorkerServices) -> dict[str, Any]:

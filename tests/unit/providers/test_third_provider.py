@@ -6,21 +6,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import click
 import pytest
 
 from application.ports.provider import Provider
+from cli import secrets
+from cli.commands import account_options, account_output
+from domain.account import Credentials, StoredAccount
 from domain.errors import Conflict, InvalidPayment
 from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.provider_ids import build_refs
-from domain.payments.submission import FutureUsage
+from domain.payments.submission import FutureUsage, Mode
 from domain.provider_rules import ProviderName
+from local_stack.state import StackError
 from tests.suites import accounts
 from tests.suites.accounts import Trouble, capture
 from tests.suites.provider import ProviderSuite
 from tests.suites.provider_follow_ups import FollowUpSuite
+from tests.suites.samples import NOW
 from tests.support.acme import ACME_RULES, Acme, acme_registered
 
 
@@ -109,3 +115,23 @@ def test_a_reference_has_the_form_that_the_row_gives(account: Account) -> None:
         InvalidPayment, match="a charge at acme is identified by its debit"
     ):
         build_refs(account.name, Kind.CHARGE, "R17")
+
+
+def test_commands_for_its_accounts_follow_its_row(account: Account) -> None:
+    stored = StoredAccount(
+        id="acct_1",
+        merchant="shop",
+        mode=Mode.TEST,
+        provider=account.name,
+        created_at=NOW,
+        credentials=Credentials("secret"),
+    )
+    for option in ("client_id", "webhook_id", "connected"):
+        with pytest.raises(click.UsageError, match="is only for (PayPal|Stripe)"):
+            account_options.check(account.name, **{option: "given"})
+    account_options.check(account.name)
+    with pytest.raises(StackError, match="Acme has no webhook secrets"):
+        secrets.read_webhook_secrets(stored)
+    advice = account_output.next_step(stored)
+    assert "/v1/webhooks/acme/acct_1" in advice
+    assert advice.endswith("at Acme, then `payments accounts show acct_1`.")
