@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from cli.main import main
+
 #: Seconds for a command; a stack starts in 10 on a machine that runs tests.
 COMMAND_WAIT = 180.0
 
@@ -38,11 +42,27 @@ class RunningStack:
 def payments(
     *arguments: str, environment: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `payments` to its end and captures its output."""
+    """Runs `payments` in this process and captures its output.
+
+    A process of its own needs a second to import everything. Not for threads: standard
+    output and the environment are the command's until it ends.
+    """
+    ended = CliRunner(env=environment).invoke(
+        main, arguments, input=stdin, prog_name="payments", catch_exceptions=False
+    )
+    return subprocess.CompletedProcess(
+        arguments, ended.exit_code, ended.stdout, ended.stderr
+    )
+
+
+def payments_process(
+    *arguments: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Runs `payments` in a process of its own, and captures its output."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         env={**os.environ, **environment},
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=COMMAND_WAIT,
@@ -61,7 +81,7 @@ def running_stack(home: Path, *options: str, **settings: str) -> Iterator[Runnin
     ``settings`` are PAYMENTS_* variables; ``options`` go to `payments up`.
     """
     environment = environment_of(home, **settings)
-    started = payments("up", "--detach", *options, environment=environment)
+    started = payments_process("up", "--detach", *options, environment=environment)
     assert started.returncode == 0, started.stderr
     ready = json.loads(started.stdout.splitlines()[-1])
     try:

@@ -18,6 +18,7 @@ from tests.support.running_stack import (
     RunningStack,
     environment_of,
     payments,
+    payments_process,
     running_stack,
 )
 
@@ -105,7 +106,7 @@ def test_a_dead_process_is_restarted_on_its_port_and_logged(
 
 def test_a_second_stack_on_the_same_home_is_refused(stack: RunningStack) -> None:
     for arguments in (["up"], ["up", "--detach"]):
-        refused = stack.payments(*arguments)
+        refused = payments_process(*arguments, environment=stack.environment)
         assert refused.returncode == 1
         assert "a stack runs in" in refused.stderr
         assert "payments down" in refused.stderr
@@ -181,7 +182,7 @@ def test_the_log_of_the_previous_run_is_kept(tmp_path: Path) -> None:
     # Without a database the new run ends at once.
     nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?serverSelectionTimeoutMS=1"
     environment = environment_of(tmp_path / "home", PAYMENTS_MONGO_URL=nowhere)
-    assert payments("up", "--detach", environment=environment).returncode == 1
+    assert payments_process("up", "--detach", environment=environment).returncode == 1
     assert log.with_name("stack.log.1").read_text() == "words of an earlier run\n"
     assert log.read_text() not in ("", "words of an earlier run\n")
 
@@ -224,7 +225,7 @@ def test_a_busy_port_is_an_error_with_advice(tmp_path: Path) -> None:
         port = busy.getsockname()[1]
         environment = environment_of(tmp_path / "busy", PAYMENTS_HTTP_PORT=str(port))
         for arguments in (["up"], ["up", "--detach"]):
-            refused = payments(*arguments, environment=environment)
+            refused = payments_process(*arguments, environment=environment)
             assert refused.returncode == 2
             assert refused.stderr == (
                 f"Error: port {port} on 127.0.0.1 is in use. Free it, or set"
@@ -238,7 +239,7 @@ def test_a_stack_that_cannot_start_names_the_reason_and_leaves_no_process(
     home = tmp_path / "broken"
     nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?replicaSet=rs0"
     environment = environment_of(home, PAYMENTS_MONGO_URL=nowhere)
-    failed = payments("up", "--detach", environment=environment)
+    failed = payments_process("up", "--detach", environment=environment)
     assert failed.returncode == 1
     assert "the stack did not start" in failed.stderr
     assert "has no reachable primary (PAYMENTS_MONGO_URL)" in failed.stderr
@@ -252,7 +253,7 @@ def test_an_unreachable_database_is_named_without_its_password(
     place = f"127.0.0.1:{processes.free_port()}"
     url = f"mongodb://ada:secret@{place}/?replicaSet=rs0"
     environment = environment_of(tmp_path, PAYMENTS_MONGO_URL=url)
-    ended = payments("up", environment=environment)
+    ended = payments_process("up", environment=environment)
     assert ended.returncode == 1
     assert f"MongoDB at {place} has no reachable primary" in ended.stderr
     assert "PAYMENTS_MONGO_URL" in ended.stderr
@@ -270,7 +271,7 @@ def test_down_and_status_report_that_no_stack_runs(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_is_named_and_stops_the_command(tmp_path: Path) -> None:
     environment = environment_of(tmp_path / "wrong", PAYMENTS_HTTP_PORT="http")
-    refused = payments("up", environment=environment)
+    refused = payments_process("up", environment=environment)
     assert refused.returncode == 2
     assert refused.stderr == (
         "Error: PAYMENTS_HTTP_PORT must be a whole number from 0 to 65535, not 'http'\n"
@@ -280,7 +281,7 @@ def test_a_wrong_setting_is_named_and_stops_the_command(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_made_is_a_one_line_error() -> None:
     # Not even root can make a folder there.
     for arguments in (["up"], ["up", "--detach"]):
-        refused = payments(
+        refused = payments_process(
             *arguments, environment=environment_of(Path("/proc/nowhere"))
         )
         assert refused.returncode == 2
