@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from simulators import control, drift
@@ -25,10 +26,11 @@ from simulators.webhooks import Sign, Webhooks
 
 def main() -> None:
     """Serve until TERM or INT; print one line of JSON once the port is open."""
-    asyncio.run(_serve(_arguments()))
+    asyncio.run(_serve(parse_options(sys.argv[1:])))
 
 
-def _arguments() -> argparse.Namespace:
+def parse_options(options: Sequence[str]) -> argparse.Namespace:
+    """Parses the command's options. Exits with 2 where one is invalid."""
     parser = argparse.ArgumentParser(prog="python -m simulators", description=__doc__)
     parser.add_argument("provider", choices=("stripe", "paypal"))
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -59,7 +61,7 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="keep PayPal's signing keys there, so that a later run has the same ones",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(options)
     if not 0 <= arguments.latency <= 3600:
         parser.error("--latency must be between 0 and 3600")
     if not 0 <= arguments.rate_limit <= MAX_RATE:
@@ -71,13 +73,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wanted, stopped.set)
-    provider = _provider(arguments.provider, arguments.webhook_secret, arguments.keys)
-    provider.world.rate_limit.set(arguments.rate_limit)
-    if arguments.webhook_url is not None:
-        provider.world.webhooks.register(arguments.webhook_url)
-    server = Server(provider, arguments.host, arguments.port, arguments.latency)
-    control.install(server)
-    drift.install(server)
+    server = create_server(arguments)
     try:
         await server.start()
     except OSError as error:
@@ -86,6 +82,18 @@ async def _serve(arguments: argparse.Namespace) -> None:
     print(json.dumps(ready), flush=True)
     await stopped.wait()
     await server.stop()
+
+
+def create_server(arguments: argparse.Namespace) -> Server:
+    """A simulator with its control endpoints, which does not listen yet."""
+    provider = _provider(arguments.provider, arguments.webhook_secret, arguments.keys)
+    provider.world.rate_limit.set(arguments.rate_limit)
+    if arguments.webhook_url is not None:
+        provider.world.webhooks.register(arguments.webhook_url)
+    server = Server(provider, arguments.host, arguments.port, arguments.latency)
+    control.install(server)
+    drift.install(server)
+    return server
 
 
 def _provider(name: str, secret: str | None, kept: Path | None) -> Provider:

@@ -1,18 +1,18 @@
-"""Start simulators, and call their control endpoints."""
+"""Runs simulators, and calls their control endpoints."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import multiprocessing
+import signal
+import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 import requests
@@ -21,7 +21,7 @@ from requests.auth import HTTPBasicAuth
 from stripe import RequestsClient, StripeClient
 
 from runtime.processes import wait_until
-from simulators.__main__ import main
+from simulators.__main__ import create_server, parse_options
 from tests.support import published_shapes
 
 #: Seconds for any wait before a test fails.
@@ -36,17 +36,10 @@ CHARGE: Final[Any] = {
 }
 
 
-#: Each simulator is a fork of one process that has imported them: the imports take most
-#: of a start.
-_FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
-
-
 class Simulator:
-    """A running simulator process."""
+    """A running simulator."""
 
-    def __init__(self, name: str, process: BaseProcess, url: str) -> None:
-        self.process = process
+    def __init__(self, name: str, url: str) -> None:
         self.url = url
         self.http = published_shapes.session(name)
 
@@ -207,39 +200,55 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
 
 @contextmanager
 def simulator(name: str, *options: str) -> Iterator[Simulator]:
-    """Run one simulator on a port of its own choice until the block ends."""
-    receiving, sending = _FORKS.Pipe(duplex=False)
-    arguments = (name, "--port", "0", *options)
-    process = _FORKS.Process(target=_serve, args=(arguments, sending), daemon=True)
-    with receiving, open(receiving.fileno(), closefd=False) as output:
-        process.start()
-        sending.close()
-        ready = json.loads(output.readline())
-    assert ready["event"] == "ready" and ready["name"] == name
-    running = Simulator(name, process, ready["url"])
+    """Runs a simulator on a free port, in a thread that all simulators share.
+
+    A process of its own, as ``simulator_process`` starts it, needs a second of imports.
+    ``options`` are those of ``python -m simulators``.
+    """
+    loop = _event_loop()
+    server = create_server(parse_options([name, *options]))
+
+    def run(step: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(step, loop).result(PATIENCE)
+
+    run(server.start())
+    running = Simulator(name, server.url)
     try:
         yield running
     finally:
         running.http.close()
-        process.terminate()
-        process.join(PATIENCE)
+        run(server.stop())
 
 
-def _serve(arguments: Sequence[str], output: Connection) -> None:
-    """Run ``python -m simulators`` in this process, and print to ``output``."""
-    sys.argv[1:] = arguments
-    with output, open(output.fileno(), "w", closefd=False) as text:
-        with redirect_stdout(text):
-            main()
+@cache
+def _event_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="simulators", daemon=True).start()
+    return loop
+
+
+@contextmanager
+def simulator_process(name: str) -> Iterator[tuple[Simulator, subprocess.Popen[str]]]:
+    """Runs a simulator as a user does, in a process of its own."""
+    command = [sys.executable, "-m", "simulators", name, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready["event"] == "ready" and ready["name"] == name
+        running = Simulator(name, ready["url"])
+        try:
+            yield running, process
+        finally:
+            running.http.close()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
 
 
 @contextmanager
 def simulators() -> Iterator[tuple[Simulator, Simulator]]:
-    """Run Stripe and PayPal."""
-    with ExitStack() as stack, ThreadPoolExecutor(2) as both:
-        names = ("stripe", "paypal")
-        started = both.map(lambda name: stack.enter_context(simulator(name)), names)
-        stripe, paypal = started
+    """Runs Stripe and PayPal."""
+    with simulator("stripe") as stripe, simulator("paypal") as paypal:
         yield stripe, paypal
 
 

@@ -15,6 +15,7 @@ from tests.support.simulator_process import (
     eventually,
     new_key,
     simulator,
+    simulator_process,
 )
 
 INTENTS = "/v1/payment_intents"
@@ -287,13 +288,12 @@ def test_term_stops_a_simulator_at_once_even_while_a_call_is_held(
     name: str, path: str, user: str
 ) -> None:
     form = CHARGE if name == "stripe" else {"grant_type": "client_credentials"}
-    with simulator(name) as running:
+    with simulator_process(name) as (running, process):
         running.arm(do="delay", seconds=600)
         with pytest.raises(requests.ReadTimeout):
             requests.post(
                 running.url + path, data=form, auth=(user, "secret"), timeout=0.3
             )
         assert running.get("/_health")["held_calls"] == 1
-        running.process.terminate()
-        running.process.join(2)
-        assert running.process.exitcode == 0
+        process.terminate()
+        assert process.wait(2) == 0
