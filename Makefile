@@ -9,11 +9,13 @@ PRODUCT := application cli domain local_stack persistence providers runtime simu
 PACKAGES := $(PRODUCT) bench docs examples tests
 export BLACK_CACHE_DIR := $(CURDIR)/build/black
 
-# Each suite keeps its own coverage, subprocesses included, and its files in build. The
-# files of a suite run side by side, each whole in one process; WORKERS=0 runs them in
-# one. Most tests wait for servers, so there may be more processes than cores.
-WORKERS ?= 4
-SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile --durations=20 --durations-min=2 --basetemp=build/pytest/$@ tests/$@
+# The files of a suite run side by side, each whole in one process; WORKERS=0 runs them in
+# one. Most tests wait for servers, so there may be more processes than cores. The suites
+# that count for coverage keep its data, subprocesses included, in build.
+WORKERS ?= 6
+PYTEST = -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile --durations=20 --durations-min=2 --basetemp=build/pytest/$@ tests/$@
+SUITE = mkdir -p build/pytest; $(BIN)/python $(PYTEST)
+MEASURED_SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run $(PYTEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates check health lint typecheck unit \
@@ -49,9 +51,9 @@ lint: setup-dev ## Stage 2: flake8, black, import-linter
 typecheck: setup-dev ## Stage 2: mypy --strict on every package
 	@$(BIN)/mypy --strict $(PACKAGES)
 unit: setup-dev ## Stages 2 and 3: domain and application, no servers
-	@$(SUITE)
+	@$(MEASURED_SUITE)
 integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulators
-	@$(SUITE)
+	@$(MEASURED_SUITE)
 contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
 	@$(SUITE)
 simulation: setup-dev ## Stage 3: crash points, random histories, mutants of the product
@@ -60,7 +62,7 @@ simulate: setup-dev ## The same for as long as asked: HISTORIES=1000000, FOR=600
 	@$(BIN)/python -m tests.simulation $(if $(HISTORIES),--histories $(HISTORIES)) \
 	  $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PAIRS),--pairs)
-coverage: setup-dev ## Stages 2 to 4: what the suites that ran have covered
+coverage: setup-dev ## Stages 2 to 4: what the unit and integration tests have covered
 	@$(BIN)/python tests/coverage_gate.py
 security: setup-dev ## Stage 6: bandit, encryption, hostile input
 	@$(BIN)/bandit --quiet --recursive -ll $(PRODUCT)

@@ -1,7 +1,7 @@
 """Holds the coverage of each package against its threshold.
 
-Domain and application are measured by the unit tests alone; the adapters by every
-suite, the processes that they started included.
+Domain and application are measured by the unit tests alone; the other packages by the
+integration tests as well, the processes that they start included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from coverage.exceptions import NoDataError
 
 DATA: Final = Path("build/coverage")
 
-#: Package, the suites that count (all: empty), per cent of lines and branches.
+#: Package, the suite that counts (both: empty), per cent of lines and branches.
 THRESHOLDS: Final = (
     ("domain", "unit", 100),
     ("application", "unit", 90),
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def combined(suite: str) -> Coverage:
-    """The data of one suite's processes, or of all of them."""
+    """The data of one suite's processes, or of both suites'."""
     coverage = Coverage(data_file=str(DATA / f"combined-{suite or 'all'}"))
     files = [
         str(path) for path in DATA.glob(f"{suite}*") if "combined" not in path.name

@@ -8,6 +8,7 @@ code is 1 when one failed.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -61,12 +62,13 @@ LAST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A gate's exit code, the lines that it printed, and how long it took."""
+    """A gate's exit code and printed lines; seconds that passed, and seconds of CPU."""
 
     gate: Gate
     code: int
     lines: tuple[str, ...]
     seconds: float
+    cpu: float
 
 
 def main() -> int:
@@ -79,7 +81,7 @@ def main() -> int:
         results = checks.result() + suites.result()
     results += run_all(LAST)
     results.sort(key=lambda result: result.gate.stage)
-    table = Table("stage", "gate", "threshold", "measured", "seconds", "verdict")
+    table = Table("stage", "gate", "threshold", "measured", "seconds", "CPU", "verdict")
     for result in results:
         table.add_row(
             result.gate.stage,
@@ -87,6 +89,7 @@ def main() -> int:
             result.gate.threshold,
             measured(result.lines, result.gate.found),
             f"{result.seconds:.0f}",
+            f"{result.cpu:.0f}",
             "failed" if result.code else "passed",
         )
     print()
@@ -119,8 +122,16 @@ def run(gate: Gate) -> Result:
         for line in process.stdout:
             print(f"{gate.target:<12}| {line}", end="", flush=True)
             lines.append(line.rstrip("\n"))
-    seconds = time.monotonic() - started
-    return Result(gate, process.returncode, tuple(lines), seconds)
+        # The usage includes the processes that the gate started and waited for.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return Result(
+        gate,
+        process.returncode,
+        tuple(lines),
+        time.monotonic() - started,
+        usage.ru_utime + usage.ru_stime,
+    )
 
 
 def measured(lines: Sequence[str], pattern: str) -> str:
