@@ -50,10 +50,10 @@ def main() -> int:
     try:
         report = _run(options, home)
     except (BenchError, OSError, ClientError, SubprocessError) as error:
-        _say(f"The benchmark failed: {error}. The logs are in {home}")
+        _print_line(f"The benchmark failed: {error}. The logs are in {home}")
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted; every started process has stopped")
+        _print_line("Interrupted; every started process has stopped")
         shutil.rmtree(home, ignore_errors=True)
         return INTERRUPTED
     if options.json:
@@ -61,13 +61,13 @@ def main() -> int:
     else:
         _print_table(report)
     if report.faults:
-        _say(f"Not everything settled: {'; '.join(report.faults)}")
-        _say(f"The logs are in {home}")
+        _print_line(f"Not everything settled: {'; '.join(report.faults)}")
+        _print_line(f"The logs are in {home}")
         return 1
     shutil.rmtree(home, ignore_errors=True)
     if not options.only and options.payments >= PAYMENTS and options.rounds >= ROUNDS:
         PAGE.write_text(refresh_page(PAGE.read_text(), report))
-        _say(f"{PAGE.relative_to(ROOT)} has these figures now")
+        _print_line(f"{PAGE.relative_to(ROOT)} has these figures now")
     return 0
 
 
@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, home: Path) -> Report:
             place = home / f"{number}-{side.name}"
             rounds.append(play(side, number, plan, place))
             summary = summarize(rounds[-1].figures())
-            _say(f"Round {number} of {options.rounds}, {side.title}: {summary}")
+            _print_line(f"Round {number} of {options.rounds}, {side.title}: {summary}")
             for data in ("mongo", "redis"):  # hundreds of megabytes; logs stay
                 shutil.rmtree(place / side.name / data, ignore_errors=True)
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
@@ -127,7 +127,7 @@ def _print_table(report: Report) -> None:
         print(compare_with_target(report))
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -139,7 +139,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _already_stopping(number: int, frame: FrameType | None) -> None:
-    _say("Stopping the started processes; a moment")
+    _print_line("Stopping the started processes; a moment")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Round:
     cpu: Mapping[str, float]  #: CPU seconds by process, children included
     #: CPU seconds of the simulator, with the same work for both sides.
     yardstick: float
-    others: float  #: cores that other programs kept busy
+    others: float  #: cores used by other programs
     accepted: Percentiles  #: from the request to its 202
     charged: Percentiles  #: from the request to the charge in Stripe's ledger
     captured: Percentiles | None  #: from the request to the stored outcome

@@ -25,7 +25,7 @@ class Window:
     charges: Sequence[tuple[str, float]]  #: from stripe.charges
     cpu: Mapping[str, float]  #: seconds by process
     yardstick: float  #: CPU seconds of the simulator
-    others: float  #: cores that other programs kept busy
+    others: float  #: cores used by other programs
 
 
 def judge(

@@ -9,7 +9,7 @@ from simulators.calls import Answer, Json, Request, json_object, to_json
 from simulators.provider import Page
 
 
-class Desk(Protocol):
+class DisputeControl(Protocol):
     """A provider's disputes; each provider has its own statuses."""
 
     def open(self, wanted: Json) -> Json:
@@ -23,16 +23,16 @@ class Desk(Protocol):
         """
 
 
-def pages(desk: Desk) -> Sequence[Page]:
+def pages(control: DisputeControl) -> Sequence[Page]:
     """Return ``POST /_disputes`` and ``POST /_disputes/{id}``."""
 
     def open_one(request: Request) -> Answer:
-        return _answer(201, lambda: desk.open(json_object(request.body)))
+        return _answer(201, lambda: control.open(json_object(request.body)))
 
     def move_one(request: Request) -> Answer:
         id = request.ids["id"]
         return _answer(
-            200, lambda: desk.move(id, json_object(request.body).get("status"))
+            200, lambda: control.move(id, json_object(request.body).get("status"))
         )
 
     return [

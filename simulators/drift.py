@@ -71,7 +71,7 @@ def install(server: Server) -> None:
                 raise ValueError("the body must be a JSON object")
             done, status = {
                 "do": wanted.get("do"),
-                "id": _planted(drift, wanted, overwrites),
+                "id": _plant(drift, wanted, overwrites),
             }, 201
         except ValueError as bad:
             done, status = {"error": str(bad)}, 400
@@ -81,7 +81,7 @@ def install(server: Server) -> None:
     server.app.router.add_post("/_drift", plant)
 
 
-def _planted(drift: Drift, wanted: Json, overwrites: Overwrites) -> str:
+def _plant(drift: Drift, wanted: Json, overwrites: Overwrites) -> str:
     """Carry out a request and return the object's id. Raises ``ValueError``."""
     id = wanted.get("id")
     if id is not None and not isinstance(id, str):
@@ -123,7 +123,6 @@ class StripeDrift:
         self._store = store
 
     def unknown_charge(self, amount: int) -> str:
-        """See Drift."""
         newest = _newest(self._store.intents.values(), "payment")
         account = self._store.account(newest.account)
         intent = Intent(
@@ -154,7 +153,6 @@ class StripeDrift:
         return charge.id
 
     def lose_refund(self, id: str | None) -> str:
-        """See Drift."""
         store = self._store
         found = (one for one in store.refunds.values() if id in (None, one.id))
         refund = _newest(found, "refund")
@@ -188,7 +186,6 @@ class PayPalDrift:
         self._reporting = provider.reporting
 
     def unknown_charge(self, amount: int) -> str:
-        """See Drift."""
         newest = _newest(self._store.orders.values(), "order")
         money = Money(amount, newest.units[0].money.currency)
         now = self._store.now()
@@ -230,7 +227,6 @@ class PayPalDrift:
         return capture.id
 
     def lose_refund(self, id: str | None) -> str:
-        """See Drift."""
         found = (one for one in self._store.refunds.values() if id in (None, one.id))
         refund = _newest(found, "refund")
         capture = refund.capture
@@ -241,13 +237,12 @@ class PayPalDrift:
         return refund.id
 
     def report_late(self, seconds: int) -> str:
-        """See Drift."""
         self._reporting.lag = float(seconds)
         return "transactions"
 
 
-def _newest(found: Iterable[T], what: str) -> T:
+def _newest(found: Iterable[T], kind: str) -> T:
     """Return the last one. Raises ``ValueError`` without one."""
     for one in reversed(list(found)):
         return one
-    raise ValueError(f"there is no such {what}")
+    raise ValueError(f"there is no such {kind}")

@@ -42,7 +42,7 @@ DEFAULT_RETRY_AFTER: Final = 1.0
 
 
 class BadFault(ValueError):
-    """The fault cannot be armed; the message says why."""
+    """The fault cannot be armed; the message has the reason."""
 
 
 @dataclass(slots=True)

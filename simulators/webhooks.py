@@ -39,7 +39,7 @@ Sign = Callable[[tuple[str, ...], str, bytes, str], Mapping[str, str]]
 
 
 class BadTarget(ValueError):
-    """The target cannot be registered; the message says why."""
+    """The target cannot be registered; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""PayPal's Orders v2 and Payments v2, simulated: ``api`` routes, ``store`` keeps."""
+"""PayPal's Orders v2 and Payments v2, simulated: ``api`` has the routes."""

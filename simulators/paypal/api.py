@@ -64,11 +64,11 @@ class PayPal:
         reporting = self.reporting = Reporting(store)
         tokens, collection = PaymentTokens(store), Collection(store)
         orders, payments = Orders(store, collection), Payments(store, collection)
-        desk = Disputes(store)
+        control = Disputes(store)
         self._checkout = [
             *CheckoutPage(store, orders).pages,
-            *disputes.pages(desk),
-            disputes.reversals(desk.reverse),
+            *disputes.pages(control),
+            disputes.reversals(control.reverse),
         ]
         order = partial(Route, "POST", window=ORDER_WINDOW, moves_money=True)
         payment = partial(Route, "POST", window=PAYMENT_WINDOW, moves_money=True)
@@ -93,8 +93,8 @@ class PayPal:
             Route("GET", "/v2/payments/refunds/{id}", payments.get_refund),
             Route("GET", "/v3/vault/payment-tokens/{id}", tokens.get),
             Route("DELETE", "/v3/vault/payment-tokens/{id}", tokens.delete),
-            Route("GET", "/v1/customer/disputes", desk.search),
-            Route("GET", "/v1/customer/disputes/{id}", desk.get),
+            Route("GET", "/v1/customer/disputes", control.search),
+            Route("GET", "/v1/customer/disputes/{id}", control.get),
             Route("GET", "/v1/reporting/transactions", reporting.transactions),
             Route("POST", "/v1/notifications/verify-webhook-signature", self._verify),
         ]
@@ -140,7 +140,7 @@ class PayPal:
         return error(409, "PREVIOUS_REQUEST_IN_PROGRESS")
 
     def mismatch(self, call: Call, first_path: str) -> Answer:
-        """422: another request came with this id."""
+        """422: another request used this id."""
         return error(422, "DUPLICATE_REQUEST_ID")
 
     def replayed(self, answer: Answer, call: Call) -> Answer:

@@ -110,9 +110,13 @@ class Collection:
             store.world.clock.schedule(
                 REVIEW, lambda: self._end_capture_review(capture)
             )
-            store.tell("PAYMENT.CAPTURE.PENDING", "capture", capture_in_full(capture))
+            store.send_event(
+                "PAYMENT.CAPTURE.PENDING", "capture", capture_in_full(capture)
+            )
         else:
-            store.tell("PAYMENT.CAPTURE.DECLINED", "capture", capture_in_full(capture))
+            store.send_event(
+                "PAYMENT.CAPTURE.DECLINED", "capture", capture_in_full(capture)
+            )
 
     def _take(self, capture: Capture) -> None:
         store, authorization = self._store, capture.authorization
@@ -126,7 +130,9 @@ class Collection:
             capture.custom_id,
             capture.invoice_id,
         )
-        store.tell("PAYMENT.CAPTURE.COMPLETED", "capture", capture_in_full(capture))
+        store.send_event(
+            "PAYMENT.CAPTURE.COMPLETED", "capture", capture_in_full(capture)
+        )
 
     def _hold(self, authorization: Authorization) -> None:
         store, unit = self._store, authorization.unit
@@ -140,7 +146,7 @@ class Collection:
             unit.custom_id,
             unit.invoice_id,
         )
-        store.tell(
+        store.send_event(
             "PAYMENT.AUTHORIZATION.CREATED",
             "authorization",
             authorization_in_full(authorization),
@@ -152,7 +158,7 @@ class Collection:
         if outcome is not None and outcome.denied:
             capture.status = "DECLINED"
             shown = capture_in_full(capture)
-            self._store.tell("PAYMENT.CAPTURE.DENIED", "capture", shown)
+            self._store.send_event("PAYMENT.CAPTURE.DENIED", "capture", shown)
             return
         capture.status = "COMPLETED"
         self._take(capture)
@@ -174,10 +180,12 @@ class Collection:
             authorization.status = "VOIDED"
             authorization.updated = authorization.expires
             shown = authorization_in_full(authorization)
-            self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
+            self._store.send_event(
+                "PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown
+            )
 
     def _complete(self, order: Order) -> None:
         order.status, order.updated = "COMPLETED", self._store.now()
         shown = show_order(order, full=True)
-        self._store.tell("CHECKOUT.ORDER.COMPLETED", "checkout-order", shown)
+        self._store.send_event("CHECKOUT.ORDER.COMPLETED", "checkout-order", shown)
         self._tokens.save(order)

@@ -102,7 +102,7 @@ class Disputes:
             claim=status != "OPEN",
         )
         capture.dispute = self._store.disputes[dispute.id] = dispute
-        self._tell(dispute, "CREATED")
+        self._send_event(dispute, "CREATED")
         return show_dispute(dispute)
 
     def move(self, id: str, status: object) -> Json:
@@ -121,7 +121,7 @@ class Disputes:
         dispute.claim = dispute.claim or status == "WAITING_FOR_SELLER_RESPONSE"
         if status == "lost":
             self._reverse(dispute.capture, dispute.money, dispute.id)
-        self._tell(dispute, "RESOLVED" if dispute.outcome else "UPDATED")
+        self._send_event(dispute, "RESOLVED" if dispute.outcome else "UPDATED")
         return show_dispute(dispute)
 
     def reverse(self, wanted: Json) -> Json:
@@ -176,12 +176,12 @@ class Disputes:
             capture.custom_id,
             capture.invoice_id,
         )
-        store.tell("PAYMENT.CAPTURE.REVERSED", "refund", show_refund(reversal))
+        store.send_event("PAYMENT.CAPTURE.REVERSED", "refund", show_refund(reversal))
         return reversal
 
-    def _tell(self, dispute: Dispute, what: str) -> None:
-        event = f"CUSTOMER.DISPUTE.{what}"
-        self._store.tell(event, "dispute", show_dispute(dispute))
+    def _send_event(self, dispute: Dispute, step: str) -> None:
+        event = f"CUSTOMER.DISPUTE.{step}"
+        self._store.send_event(event, "dispute", show_dispute(dispute))
 
 
 def _size(value: str) -> int:

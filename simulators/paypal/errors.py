@@ -56,7 +56,7 @@ ISSUES: Final = {
     "DECIMALS_NOT_SUPPORTED": "Amounts in this currency have no decimals.",
     "DECIMAL_PRECISION": "Amounts have at most two decimals.",
     "DUPLICATE_INVOICE_ID": "Another payment has this invoice id.",
-    "DUPLICATE_REQUEST_ID": "Another request came with this PayPal-Request-Id.",
+    "DUPLICATE_REQUEST_ID": "Another request used this PayPal-Request-Id.",
     "INSTRUMENT_DECLINED": "The processor or bank declined the instrument.",
     "INVALID_ARRAY_MAX_ITEMS": "The array has too many items.",
     "INVALID_ARRAY_MIN_ITEMS": "The array has too few items.",

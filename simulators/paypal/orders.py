@@ -112,7 +112,7 @@ class Orders:
         """The payer agrees."""
         now = self._store.now()
         order.status, order.approved, order.updated = "APPROVED", now, now
-        self._store.tell(
+        self._store.send_event(
             "CHECKOUT.ORDER.APPROVED", "checkout-order", show_order(order, full=True)
         )
         self._store.world.clock.schedule(APPROVAL, lambda: self._reverse(order, now))
@@ -121,7 +121,7 @@ class Orders:
         """Withdraw an approval of that time that was not carried out."""
         if order.status == "APPROVED" and order.approved == approved:
             shown = show_reversed_approval(order)
-            self._store.tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", None, shown)
+            self._store.send_event("CHECKOUT.PAYMENT-APPROVAL.REVERSED", None, shown)
 
     def expired(self, order: Order) -> bool:
         """Whether the order can no longer be approved or carried out."""

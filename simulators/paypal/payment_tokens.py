@@ -45,7 +45,7 @@ class PaymentTokens:
             outcome=outcome,
         )
         order.token = self._store.tokens[token.id] = token
-        self._tell(token, "CREATED")
+        self._send_event(token, "CREATED")
 
     def get(self, call: Call) -> Answer:
         """``GET /v3/vault/payment-tokens/{id}``."""
@@ -55,12 +55,12 @@ class PaymentTokens:
         """``DELETE /v3/vault/payment-tokens/{id}``; it can no longer pay."""
         token = self._store.token(call)
         del self._store.tokens[token.id]
-        self._tell(token, "DELETED")
+        self._send_event(token, "DELETED")
         return Answer(204, headers=answer({}).headers)
 
-    def _tell(self, token: PaymentToken, what: str) -> None:
-        event = f"VAULT.PAYMENT-TOKEN.{what}"
-        self._store.tell(event, "payment_token", _show(token))
+    def _send_event(self, token: PaymentToken, step: str) -> None:
+        event = f"VAULT.PAYMENT-TOKEN.{step}"
+        self._store.send_event(event, "payment_token", _show(token))
 
 
 def _show(token: PaymentToken) -> Json:

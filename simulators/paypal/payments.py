@@ -115,7 +115,7 @@ class Payments:
                 unit.invoice_id,
             )
         shown = authorization_in_full(authorization)
-        self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
+        self._store.send_event("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
         if wants_all(call):
             return answer(show_authorization(authorization))
         return Answer(204, headers=answer({}).headers)
@@ -138,7 +138,7 @@ class Payments:
             "void", old.id, old.order, old.money, call.key, unit.custom_id, None
         )
         shown = authorization_in_full(old)
-        self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
+        self._store.send_event("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
         new = self._collection.add_authorization(
             old.order, unit, "CREATED", call.key, money
         )
@@ -178,7 +178,9 @@ class Payments:
             self._store.world.clock.schedule(
                 REFUND_SETTLEMENT, lambda: self._settle(refund, manner == "pending")
             )
-            self._store.tell("PAYMENT.REFUND.PENDING", "refund", show_refund(refund))
+            self._store.send_event(
+                "PAYMENT.REFUND.PENDING", "refund", show_refund(refund)
+            )
         return _created(call, lambda full: show_refund(refund, full))
 
     def _check_capturable(self, authorization: Authorization) -> None:
@@ -232,7 +234,7 @@ class Payments:
             return
         refund.status = "FAILED"
         refund.capture.count_refund(-refund.money.units, refund.updated)
-        self._store.tell("PAYMENT.REFUND.FAILED", "refund", show_refund(refund))
+        self._store.send_event("PAYMENT.REFUND.FAILED", "refund", show_refund(refund))
 
     def _give_back(self, refund: Refund) -> None:
         self._store.move(
@@ -244,7 +246,9 @@ class Payments:
             refund.custom_id,
             refund.invoice_id,
         )
-        self._store.tell("PAYMENT.CAPTURE.REFUNDED", "refund", show_refund(refund))
+        self._store.send_event(
+            "PAYMENT.CAPTURE.REFUNDED", "refund", show_refund(refund)
+        )
 
 
 def _created(call: Call, show: Callable[[bool], Json]) -> Answer:

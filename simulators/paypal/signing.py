@@ -44,9 +44,9 @@ class Signer:
 
     def __init__(self, kept: Path | None = None) -> None:
         """With ``kept``, a file, a later run has the same keys and the same root."""
-        self._key, leaf, middle, root = _kept(kept) or _made()
+        self._key, leaf, middle, root = _load(kept) or _generate()
         if kept is not None:
-            _keep(kept, self._key, leaf, middle, root)
+            _save(kept, self._key, leaf, middle, root)
         self.root_pem = root.public_bytes(serialization.Encoding.PEM)
         self.chain_pem = b"".join(
             each.public_bytes(serialization.Encoding.PEM) for each in (leaf, middle)
@@ -109,7 +109,7 @@ class Signer:
 _Chain = tuple[rsa.RSAPrivateKey, x509.Certificate, x509.Certificate, x509.Certificate]
 
 
-def _made() -> _Chain:
+def _generate() -> _Chain:
     root_key = ec.generate_private_key(ec.SECP256R1())
     middle_key = ec.generate_private_key(ec.SECP256R1())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -119,7 +119,7 @@ def _made() -> _Chain:
     return key, _leaf(middle_name, key, middle_key), middle, root
 
 
-def _kept(file: Path | None) -> _Chain | None:
+def _load(file: Path | None) -> _Chain | None:
     """The keys of an earlier run; None without usable ones."""
     if file is None or not file.exists():
         return None
@@ -135,7 +135,7 @@ def _kept(file: Path | None) -> _Chain | None:
     return key, leaf, middle, root
 
 
-def _keep(file: Path, key: rsa.RSAPrivateKey, *chain: x509.Certificate) -> None:
+def _save(file: Path, key: rsa.RSAPrivateKey, *chain: x509.Certificate) -> None:
     pem = serialization.Encoding.PEM
     form, open_ = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     file.touch(mode=0o600)

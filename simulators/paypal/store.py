@@ -136,7 +136,7 @@ class Store:
             metadata={"custom_id": custom_id, "invoice_id": invoice_id},
         )
 
-    def tell(self, type: str, resource_type: str | None, resource: Json) -> None:
+    def send_event(self, type: str, resource_type: str | None, resource: Json) -> None:
         """Send an event to the webhook targets; some have no type of resource."""
         event: Json = {
             "id": new_id("WH-", 17, ALPHABET) + new_id("-", 17, ALPHABET),

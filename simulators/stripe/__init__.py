@@ -1,1 +1,1 @@
-"""Stripe's API v1, simulated: ``api`` routes, ``store`` keeps, others are one each."""
+"""Stripe's API v1, simulated: ``api`` has the routes and ``store`` the objects."""

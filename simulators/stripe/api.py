@@ -58,14 +58,14 @@ class Stripe:
     def __init__(self, world: World, bounds: Bounds = Bounds()) -> None:
         self.world = world
         store = self.store = Store(world, bounds)
-        desk = Disputes(store)
+        control = Disputes(store)
         customers = Customers(store)
         intents = Intents(store, Charging(store))
         refunds, reader = Refunds(store), Reader(store)
         self._keys = Keys(world)
         self._pages = [
             *AuthenticationPage(store, intents).pages,
-            *disputes.pages(desk),
+            *disputes.pages(control),
             self._keys.page,
         ]
         self._reader = reader
@@ -203,7 +203,7 @@ class Stripe:
         return error(
             404,
             f"Unrecognized request URL ({method}: {path}). simulators/README.md lists "
-            "what is simulated.",
+            "the simulated ones.",
         )
 
     def too_large(self) -> Answer:

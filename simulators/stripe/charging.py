@@ -18,7 +18,7 @@ from simulators.stripe.store import Store
 #: Seconds an authorization of a card lasts online: seven days.
 #: Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 AUTHORIZATION: Final = 7 * 86400
-#: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
+#: Seconds a bank debit takes to settle: four days, as Stripe documents for ACH.
 SETTLEMENT: Final = 4 * 86400
 #: Cards that allow several captures, and the number of captures before the final one.
 #: Source: https://docs.stripe.com/payments/multicapture
@@ -35,7 +35,7 @@ class Charging:
         self._disputes = Disputes(store)
 
     def ask_issuer(self, intent: Intent, call: Call | None) -> None:
-        """Approve or decline, as the test method says."""
+        """Approve or decline, as the test method determines."""
         decline = self._store.methods[intent.payment_method or ""].kind.decline
         if decline is None:
             self._approve(intent, call)
@@ -53,8 +53,10 @@ class Charging:
             self._store.world.clock.schedule(
                 AUTHORIZATION, lambda: self._expire(intent)
             )
-            self.tell_charge(charge, "charge.succeeded", call)
-            self.tell(intent, "payment_intent.amount_capturable_updated", call)
+            self.send_charge_event(charge, "charge.succeeded", call)
+            self.send_intent_event(
+                intent, "payment_intent.amount_capturable_updated", call
+            )
             self._customers.paid(intent, call)
             return
         self._take(intent, charge, call)
@@ -67,8 +69,8 @@ class Charging:
         self._store.world.clock.schedule(
             SETTLEMENT, lambda: self._end_debit(intent, charge)
         )
-        self.tell_charge(charge, "charge.pending", call)
-        self.tell(intent, "payment_intent.processing", call)
+        self.send_charge_event(charge, "charge.pending", call)
+        self.send_intent_event(intent, "payment_intent.processing", call)
 
     def _end_debit(self, intent: Intent, charge: Charge) -> None:
         if charge.method.decline is not None:
@@ -81,10 +83,10 @@ class Charging:
         """Move all of an intent's money at once."""
         self._collect(intent, charge, intent.amount)
         self._store.move("charge", intent, intent.id, intent.amount, intent.key)
-        self.tell_charge(charge, "charge.succeeded", call)
-        self.tell(intent, "payment_intent.succeeded", call)
+        self.send_charge_event(charge, "charge.succeeded", call)
+        self.send_intent_event(intent, "payment_intent.succeeded", call)
         self._customers.paid(intent, call)
-        self._disputes.follow(charge)
+        self._disputes.open_for(charge)
 
     def capture(self, intent: Intent, amount: int, final: bool, call: Call) -> None:
         """Take money on hold; the final capture releases the rest."""
@@ -95,12 +97,14 @@ class Charging:
         if left and not final:
             charge.parts = (charge.parts or 0) + 1
             self._hold(intent, charge, left)
-            self.tell_charge(charge, "charge.updated", call)
-            self.tell(intent, "payment_intent.amount_capturable_updated", call)
+            self.send_charge_event(charge, "charge.updated", call)
+            self.send_intent_event(
+                intent, "payment_intent.amount_capturable_updated", call
+            )
             return
-        self.tell_charge(charge, "charge.captured", call)
-        self.tell(intent, "payment_intent.succeeded", call)
-        self._disputes.follow(charge)
+        self.send_charge_event(charge, "charge.captured", call)
+        self.send_intent_event(intent, "payment_intent.succeeded", call)
+        self._disputes.open_for(charge)
 
     def _hold(self, intent: Intent, charge: Charge, amount: int) -> None:
         """Keep an amount on hold, for as long as its authorization lasts."""
@@ -144,15 +148,15 @@ class Charging:
         if decline.param is not None:
             details["param"] = decline.param
         intent.last_error = details
-        self.tell_charge(charge, "charge.failed", call)
-        self.tell(intent, "payment_intent.payment_failed", call)
+        self.send_charge_event(charge, "charge.failed", call)
+        self.send_intent_event(intent, "payment_intent.payment_failed", call)
         return details
 
     def _expire(self, intent: Intent) -> None:
         """End an authorization and release its uncaptured money."""
         if intent.status == "requires_capture":
             if not intent.amount_received:
-                self.tell_charge(charge_of(intent), "charge.expired", None)
+                self.send_charge_event(charge_of(intent), "charge.expired", None)
             self.close(intent, "automatic", None)
 
     def close(self, intent: Intent, reason: str | None, call: Call | None) -> None:
@@ -164,16 +168,16 @@ class Charging:
             charge = charge_of(intent)
             charge.captured, charge.capture_before = True, None
             intent.status, intent.amount_capturable = "succeeded", 0
-            self.tell_charge(charge, "charge.captured", call)
-            self.tell(intent, "payment_intent.succeeded", call)
-            self._disputes.follow(charge)
+            self.send_charge_event(charge, "charge.captured", call)
+            self.send_intent_event(intent, "payment_intent.succeeded", call)
+            self._disputes.open_for(charge)
             return
         intent.status = "canceled"
         intent.canceled_at = self._store.now()
         intent.cancellation_reason = reason
         intent.amount_capturable = 0
         intent.next_action = None
-        self.tell(intent, "payment_intent.canceled", call)
+        self.send_intent_event(intent, "payment_intent.canceled", call)
 
     def _new_charge(self, intent: Intent) -> Charge:
         method_id = intent.payment_method or ""
@@ -193,13 +197,13 @@ class Charging:
         """Return the payment method's JSON in errors."""
         return None if id is None else show_method(self._store.methods[id])
 
-    def tell(self, intent: Intent, type: str, call: Call | None) -> None:
+    def send_intent_event(self, intent: Intent, type: str, call: Call | None) -> None:
         """Send an event about an intent."""
-        self._store.tell(intent.account, type, show_intent(intent), call)
+        self._store.send_event(intent.account, type, show_intent(intent), call)
 
-    def tell_charge(self, charge: Charge, type: str, call: Call | None) -> None:
+    def send_charge_event(self, charge: Charge, type: str, call: Call | None) -> None:
         """Send an event about a charge."""
-        self._store.tell(charge.intent.account, type, show_charge(charge), call)
+        self._store.send_event(charge.intent.account, type, show_charge(charge), call)
 
 
 def charge_of(intent: Intent) -> Charge:

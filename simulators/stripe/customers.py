@@ -52,7 +52,9 @@ class Customers:
             _check_attachable(method)
         store.customers[customer.id] = customer
         store.account(call.account).customers.append(customer)
-        store.tell(call.account, "customer.created", show_customer(customer), call)
+        store.send_event(
+            call.account, "customer.created", show_customer(customer), call
+        )
         if method is not None:
             self.save(method, customer, call)
         return answer(call, show_customer(customer))
@@ -86,7 +88,7 @@ class Customers:
         self._store.customers[method.customer].methods.remove(method)
         method.customer, method.used, method.future = None, True, None
         shown = show_method(method)
-        self._store.tell(call.account, "payment_method.detached", shown, call)
+        self._store.send_event(call.account, "payment_method.detached", shown, call)
         return answer(call, shown)
 
     def save(
@@ -96,7 +98,7 @@ class Customers:
         method.customer = customer.id
         customer.methods.append(method)
         shown = show_method(method)
-        self._store.tell(customer.account, "payment_method.attached", shown, call)
+        self._store.send_event(customer.account, "payment_method.attached", shown, call)
 
     def paid(self, intent: Intent, call: Call | None) -> None:
         """Mark the method of a paid intent as used, or save it on request."""

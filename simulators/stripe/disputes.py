@@ -71,13 +71,13 @@ class Disputes:
         if dispute.status in CLOSED:
             self._close(dispute)
         else:
-            self._tell(dispute, "updated")
+            self._send_event(dispute, "updated")
         if dispute.inquiry and dispute.status == "needs_response":
             dispute.inquiry = False
             self._withdraw(dispute)
         return show_dispute(dispute)
 
-    def follow(self, charge: Charge) -> None:
+    def open_for(self, charge: Charge) -> None:
         """Open the dispute of a test payment method, if it has one.
 
         At ``Bounds.disputes`` it opens none, because the payment is not at fault.
@@ -117,7 +117,7 @@ class Disputes:
         )
         charge.dispute = store.disputes[dispute.id] = dispute
         store.account(charge.intent.account).disputes.append(dispute)
-        self._tell(dispute, "created")
+        self._send_event(dispute, "created")
         if not dispute.inquiry:
             self._withdraw(dispute)
         return dispute
@@ -137,7 +137,7 @@ class Disputes:
         )
         dispute.lines.append(line)
         self._move(dispute, "withdraw")
-        self._tell(dispute, "funds_withdrawn")
+        self._send_event(dispute, "funds_withdrawn")
 
     def _close(self, dispute: Dispute) -> None:
         """End it; a won chargeback returns the money, but not the fee."""
@@ -152,14 +152,16 @@ class Disputes:
             )
             dispute.lines.append(line)
             self._move(dispute, "reinstate")
-        self._tell(dispute, "closed")
+        self._send_event(dispute, "closed")
         if dispute.status == "won":
-            self._tell(dispute, "funds_reinstated")
+            self._send_event(dispute, "funds_reinstated")
 
     def _move(self, dispute: Dispute, kind: Kind) -> None:
         intent = dispute.charge.intent
         self._store.move(kind, intent, dispute.id, dispute.amount, None)
 
-    def _tell(self, dispute: Dispute, what: str) -> None:
+    def _send_event(self, dispute: Dispute, step: str) -> None:
         account = dispute.charge.intent.account
-        self._store.tell(account, f"charge.dispute.{what}", show_dispute(dispute), None)
+        self._store.send_event(
+            account, f"charge.dispute.{step}", show_dispute(dispute), None
+        )

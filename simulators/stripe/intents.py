@@ -84,7 +84,7 @@ class Intents:
         )
         intents.append(intent)
         store.intents[intent.id] = intent
-        self._charging.tell(intent, "payment_intent.created", call)
+        self._charging.send_intent_event(intent, "payment_intent.created", call)
         if not params.confirm:
             return answer(call, show_intent(intent))
         return self._confirm(intent, params, call)
@@ -131,7 +131,7 @@ class Intents:
             "payment_method": self._charging.method_object(method_id),
             "type": "invalid_request_error",
         }
-        self._charging.tell(intent, "payment_intent.payment_failed", None)
+        self._charging.send_intent_event(intent, "payment_intent.payment_failed", None)
 
     def capture(self, call: Call) -> Answer:
         """``POST /v1/payment_intents/{id}/capture``; releases the rest.
@@ -191,7 +191,9 @@ class Intents:
             intent.next_action = (
                 _voucher(intent) if method.voucher else _next_action(intent, call.base)
             )
-            self._charging.tell(intent, "payment_intent.requires_action", call)
+            self._charging.send_intent_event(
+                intent, "payment_intent.requires_action", call
+            )
             return answer(call, show_intent(intent))
         if method.slow:
             self._charging.start_debit(intent, call)

@@ -122,15 +122,15 @@ class Refunds:
             store.world.clock.schedule(SETTLEMENT, lambda: self._fail(refund))
         if manner == "instant":
             self._move(refund)
-        store.tell(call.account, "refund.created", show_refund(refund), call)
-        store.tell(call.account, "charge.refunded", show_charge(charge), call)
+        store.send_event(call.account, "refund.created", show_refund(refund), call)
+        store.send_event(call.account, "charge.refunded", show_charge(charge), call)
         return refund
 
     def _complete(self, refund: Refund) -> None:
         refund.status = "succeeded"
         self._settle(refund)
         self._move(refund)
-        self._tell(refund, "refund.updated", "charge.refund.updated")
+        self._send_event(refund, "refund.updated", "charge.refund.updated")
 
     def _fail(self, refund: Refund) -> None:
         refund.status = "failed"
@@ -143,7 +143,9 @@ class Refunds:
             refund.amount,
             description="REFUND FAILURE FOR CHARGE",
         ).id
-        self._tell(refund, "refund.updated", "charge.refund.updated", "refund.failed")
+        self._send_event(
+            refund, "refund.updated", "charge.refund.updated", "refund.failed"
+        )
 
     def _settle(self, refund: Refund) -> None:
         refund.balance_transaction = self._store.settle(
@@ -160,7 +162,7 @@ class Refunds:
             "refund", intent, refund.id, refund.amount, refund.key, refund.metadata
         )
 
-    def _tell(self, refund: Refund, *types: str) -> None:
+    def _send_event(self, refund: Refund, *types: str) -> None:
         account = refund.charge.intent.account
         for type in types:
-            self._store.tell(account, type, show_refund(refund), None)
+            self._store.send_event(account, type, show_refund(refund), None)

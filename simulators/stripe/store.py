@@ -197,7 +197,9 @@ class Store:
         self.lines[line.id] = (intent.account, line)
         return line
 
-    def tell(self, account: str, type: str, snapshot: Json, call: Call | None) -> None:
+    def send_event(
+        self, account: str, type: str, snapshot: Json, call: Call | None
+    ) -> None:
         """Record an event and send it to the webhook targets.
 
         ``call`` is the causing request; None for a change by time.

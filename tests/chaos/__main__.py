@@ -41,11 +41,11 @@ def main() -> int:
     try:
         report = _run(plan, home)
     except KeyboardInterrupt:
-        _say("Interrupted; every started process has stopped")
+        _print_line("Interrupted; every started process has stopped")
         shutil.rmtree(home, ignore_errors=True)
         return INTERRUPTED
     except ProcessFailed as error:
-        _say(f"The run failed: {error}. Data and logs are in {home}")
+        _print_line(f"The run failed: {error}. Data and logs are in {home}")
         return 1
     options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(report.as_json())
@@ -53,24 +53,30 @@ def main() -> int:
         print(report.as_json())
     else:
         _print(report)
-    _say(f"The report is in {options.report}")
+    _print_line(f"The report is in {options.report}")
     if report.violations:
-        _say(f"{report.violations} violations. Data and logs are in {home}")
+        _print_line(f"{report.violations} violations. Data and logs are in {home}")
         return 1
     if options.keep:
-        _say(f"Data and logs are in {home}")
+        _print_line(f"Data and logs are in {home}")
     else:
         shutil.rmtree(home, ignore_errors=True)
     if _long_enough(report):
         PAGE.write_text(refresh_page(PAGE.read_text(), report))
-        _say(f"{PAGE.relative_to(ROOT)} has these figures now")
+        _print_line(f"{PAGE.relative_to(ROOT)} has these figures now")
     return 0
 
 
 def _run(plan: Plan, home: Path) -> Report:
-    found = control.run(plan, home / "plain", say=_say) if plan.control else None
+    found = (
+        control.run(plan, home / "plain", print_line=_print_line)
+        if plan.control
+        else None
+    )
     command = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:]])
-    return prove(plan, home / "ours", say=_say, command=command, control=found)
+    return prove(
+        plan, home / "ours", print_line=_print_line, command=command, control=found
+    )
 
 
 def _options() -> tuple[argparse.Namespace, Plan]:
@@ -131,7 +137,7 @@ def _print(report: Report) -> None:
             print(f"{verdict.name}: {violation}")
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

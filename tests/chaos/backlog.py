@@ -23,7 +23,7 @@ from runtime import container
 from runtime.processes import wait_until
 from runtime.settings import Settings
 from tests.chaos import stack, trial
-from tests.chaos.asking import Log, Target
+from tests.chaos.requester import Log, Target
 from tests.chaos.client import Client
 from tests.chaos.stack import Stack
 from tests.chaos.watch import open_database
@@ -42,7 +42,7 @@ GROWTH: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BacklogResult:
     """The effects of a backlog, in seconds and megabytes."""
 
     backlog: int
@@ -56,7 +56,7 @@ class Found:
     beat_after: float
 
     @property
-    def kept(self) -> bool:
+    def passed(self) -> bool:
         """Whether no payment starved and beat did not load the backlog."""
         return (
             self.unsettled == 0
@@ -66,7 +66,7 @@ class Found:
         )
 
 
-def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
+def watch_backlog(home: Path, *, count: int, seconds: float) -> BacklogResult:
     """Runs a stack in ``home``, makes ``count`` payments due, and measures."""
     with stack.running(home) as running:
         database = open_database(running.mongo.url, running.database)
@@ -78,15 +78,15 @@ def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
             {"Authorization": f"Bearer {running.key}"},
         )
         wanted = int(seconds * RATE)
-        began = _due(database, count)
+        began = _count_backlog(database, count)
         with Client(target, plain("new", wanted), rate=RATE, log=log) as client:
-            wait_until(lambda: not client.paying(), seconds=2 * seconds)
-            left = _due(database, count)
-            wait_until(lambda: not _open(database), seconds=2 * PATIENCE)
+            wait_until(lambda: not client.is_submitting(), seconds=2 * seconds)
+            left = _count_backlog(database, count)
+            wait_until(lambda: not _count_open(database), seconds=2 * PATIENCE)
         after = _beat_memory(running)
         durations = _durations(database)
         database.client.close()
-    return Found(
+    return BacklogResult(
         backlog=count,
         watched=seconds,
         worked_off=began - left,
@@ -123,14 +123,14 @@ def _make_due(running: Stack, count: int) -> None:
 _NEW: Final = {"merchant": demo_keys.MERCHANT}
 
 
-def _open(database: Database[dict[str, Any]]) -> int:
+def _count_open(database: Database[dict[str, Any]]) -> int:
     return database.payments.count_documents({**_NEW, "open": {"$exists": True}})
 
 
-def _due(database: Database[dict[str, Any]], count: int) -> int:
+def _count_backlog(database: Database[dict[str, Any]], count: int) -> int:
     """Payments left in the backlog."""
     open_ = database.payments.count_documents({"open": {"$exists": True}})
-    return min(count, open_ - _open(database))
+    return min(count, open_ - _count_open(database))
 
 
 def _durations(database: Database[dict[str, Any]]) -> list[float]:
@@ -143,7 +143,7 @@ def _durations(database: Database[dict[str, Any]]) -> list[float]:
 
 def _beat_memory(running: Stack) -> float:
     """Resident megabytes of the larger beat."""
-    runs = [child.run for child in running.keeper.of("beat")]
+    runs = [child.run for child in running.supervisor.children_of("beat")]
     return max(memory(run.pid) for run in runs if run is not None) / 1e6
 
 

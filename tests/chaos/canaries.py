@@ -34,7 +34,7 @@ class Canaries:
         """The bytes to search for, each with the name of its secret."""
         named = {"personal text": self.word, "API key": self.api_key, "card": self.card}
         return {
-            needle: name for name, text in named.items() for needle in written(text)
+            needle: name for name, text in named.items() for needle in encodings(text)
         }
 
 
@@ -44,7 +44,7 @@ def new_word() -> str:
     return f"canary{''.join(letters)}"
 
 
-def written(text: str) -> Iterator[bytes]:
+def encodings(text: str) -> Iterator[bytes]:
     """The bytes of ``text``, plain and in base64, the encoding of messages' bodies.
 
     The base64 depends on the number of preceding bytes modulo three. Characters that

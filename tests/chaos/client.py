@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from tests.chaos.asking import Asker, Log, Target
+from tests.chaos.requester import Requester, Log, Target
 from tests.chaos.workload import FollowUp, Intent
 
 #: Concurrent submissions: enough for the rate while some wait for a fail-over.
@@ -30,10 +30,10 @@ class Client:
     ) -> None:
         self._target = target
         self._waiting = enumerate(intents)
-        self._drawing = threading.Lock()
+        self._lock = threading.Lock()
         self._rate = rate
         self._started = time.monotonic()
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._paid: deque[tuple[Intent, str]] = deque()
         self._followed: set[str] = set()
         self.log = log
@@ -53,70 +53,80 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         for thread in (*self._lanes, *self._followers):
             thread.join()
 
-    def paying(self) -> bool:
+    def is_submitting(self) -> bool:
         """Whether payments are still submitted."""
         return any(thread.is_alive() for thread in self._lanes)
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether every request was answered or given up."""
         return not any(thread.is_alive() for thread in (*self._lanes, *self._followers))
 
     def _lane(self, lane: int) -> None:
-        with Asker(self._target, self.log, self._over) as asker:
-            for place, intent in self._drawn():
+        with Requester(self._target, self.log, self._stop) as requester:
+            for place, intent in self._take_intents():
                 wait = self._started + place / self._rate - time.monotonic()
-                if self._over.wait(max(wait, 0.0)):
+                if self._stop.wait(max(wait, 0.0)):
                     return
-                self._pursue(asker, intent, lane + place)
+                self._submit(requester, intent, lane + place)
 
-    def _drawn(self) -> Iterator[tuple[int, Intent]]:
+    def _take_intents(self) -> Iterator[tuple[int, Intent]]:
         while True:
-            with self._drawing:
+            with self._lock:
                 drawn = next(self._waiting, None)
             if drawn is None:
                 return
             yield drawn
 
-    def _pursue(self, asker: Asker, intent: Intent, turn: int) -> None:
+    def _submit(self, requester: Requester, intent: Intent, web_number: int) -> None:
         """Submits the payment, and its repetitions."""
         flags = {"pays": True, "refused": intent.refused}
-        paid = asker.insist(intent.key, "", intent.body, turn, **flags, altered=False)
+        paid = requester.request_until_answered(
+            intent.key, "", intent.body, web_number, **flags, altered=False
+        )
         if paid is None:
             return
-        if intent.again:
-            asker.insist(intent.key, "", intent.body, turn + 1, **flags, altered=False)
+        if intent.repeated:
+            requester.request_until_answered(
+                intent.key, "", intent.body, web_number + 1, **flags, altered=False
+            )
         if intent.altered:
             body = {**intent.body, "amount": intent.body["amount"] + 1}
-            asker.insist(intent.key, "", body, turn, **flags, altered=True)
+            requester.request_until_answered(
+                intent.key, "", body, web_number, **flags, altered=True
+            )
         if intent.steps:
-            with self._drawing:
+            with self._lock:
                 if intent.key not in self._followed:
                     self._followed.add(intent.key)
                     self._paid.append((intent, paid))
 
     def _run_follow_ups(self, number: int) -> None:
         """Makes follow-ups until no more payments are submitted."""
-        with Asker(self._target, self.log, self._over) as asker:
-            while not self._over.is_set():
-                last = not self.paying()
+        with Requester(self._target, self.log, self._stop) as requester:
+            while not self._stop.is_set():
+                last = not self.is_submitting()
                 try:
                     intent, payment = self._paid.popleft()
                 except IndexError:
                     if last:
                         return
-                    self._over.wait(PAUSE)
+                    self._stop.wait(PAUSE)
                     continue
-                self._follow(asker, intent, payment, number)
+                self._request_follow_ups(requester, intent, payment, number)
 
-    def _follow(self, asker: Asker, intent: Intent, payment: str, turn: int) -> None:
+    def _request_follow_ups(
+        self, requester: Requester, intent: Intent, payment: str, web_number: int
+    ) -> None:
         deadline = time.monotonic() + FOLLOW
         for place, step in enumerate(intent.steps):
             wait = place > 0 or not intent.hasty
-            if wait and not asker.ended(payment, turn, deadline=deadline):
+            if wait and not requester.wait_until_ended(
+                payment, web_number, deadline=deadline
+            ):
                 self.log.count("follow-ups given up")
                 return
             wanted = [
@@ -127,12 +137,14 @@ class Client:
                 for number, (key, follow_up) in enumerate(wanted):
                     body = _body(intent, follow_up)
                     path = f"/{payment}/{follow_up.call}"
-                    pool.submit(self._request, key, path, body, turn + number)
+                    pool.submit(self._request, key, path, body, web_number + number)
 
-    def _request(self, key: str, path: str, body: Mapping[str, Any], turn: int) -> None:
-        with Asker(self._target, self.log, self._over) as asker:
+    def _request(
+        self, key: str, path: str, body: Mapping[str, Any], web_number: int
+    ) -> None:
+        with Requester(self._target, self.log, self._stop) as requester:
             flags = {"pays": False, "refused": False, "altered": False}
-            asker.insist(key, path, body, turn, **flags)
+            requester.request_until_answered(key, path, body, web_number, **flags)
 
 
 def _body(intent: Intent, follow_up: FollowUp) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from local_stack import probe
 from local_stack.folders import make_folder
 from runtime import processes
 from tests.chaos import stack
-from tests.chaos.asking import Log, Target
+from tests.chaos.requester import Log, Target
 from tests.chaos.client import Client
-from tests.chaos.evidence import exchanges, movements
-from tests.chaos.keeper import Child, Keeper
+from tests.chaos.evidence import read_exchanges, read_movements
+from tests.chaos.supervisor import Child, Supervisor
 from tests.chaos.nemesis import Nemesis, Victims
 from tests.chaos.outcome import Outcome, outcome
 from tests.chaos.plan import Act, Plan, schedule
@@ -45,14 +45,14 @@ UNACKED: Final = "unacked"
 QUEUE: Final = "celery"
 
 
-def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
+def run(plan: Plan, home: Path, *, print_line: Callable[[str], None]) -> Outcome:
     """Runs ``plan.control`` payments with a proportionate part of the faults."""
     smaller = _scaled(plan)
     with _running(home) as victims:
         redis, url = victims.redis, victims.providers["stripe"]
-        web = next(iter(victims.keeper.of("web")))
+        web = next(iter(victims.supervisor.children_of("web")))
         log = Log(home / "client.jsonl")
-        wanted = list(_wanted(smaller))
+        wanted = list(_expected_intents(smaller))
         nemesis = Nemesis(
             victims, Random(plan.seed), _acts(smaller), note=lambda done: None
         )
@@ -60,21 +60,23 @@ def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
         with Client(target, wanted, rate=plan.rate, log=log) as client:
             started = time.monotonic()
 
-            def played() -> bool:
-                victims.keeper.tend()
+            def has_ended() -> bool:
+                victims.supervisor.supervise()
                 nemesis.tick()
                 passed = time.monotonic() - started
-                return client.done() and passed >= smaller.seconds
+                return client.is_done() and passed >= smaller.seconds
 
-            processes.wait_until(played, seconds=smaller.seconds + BOUND)
+            processes.wait_until(has_ended, seconds=smaller.seconds + BOUND)
             nemesis.heal()
-            victims.keeper.heal(seconds=60)
-            say(f"The plain service is healed; {nemesis.done.total()} acts were done")
-            _wait_for_quiet(victims.keeper, url)
-        found = movements("stripe", url)
+            victims.supervisor.heal(seconds=60)
+            print_line(
+                f"The plain service is healed; {nemesis.done.total()} acts were done"
+            )
+            _wait_for_quiet(victims.supervisor, url)
+        found = read_movements("stripe", url)
         charged = [movement.key for movement in found if movement.key is not None]
-        asked = exchanges(log.path, good=GOOD)
-        return outcome(asked, charged, late=_in_redis(redis.url))
+        exchanges = read_exchanges(log.path, good=GOOD)
+        return outcome(exchanges, charged, late=_load_queued_keys(redis.url))
 
 
 def _scaled(plan: Plan) -> Plan:
@@ -97,7 +99,7 @@ def _acts(plan: Plan) -> list[Act]:
     return [act for act in schedule(plan) if act.detail.get("kind") != "beat"]
 
 
-def _wanted(plan: Plan) -> Iterator[Intent]:
+def _expected_intents(plan: Plan) -> Iterator[Intent]:
     """Payments that Stripe accepts, once each."""
     drawn = intents(plan.payments, seed=plan.seed, word="canary", card="")
     for intent in drawn:
@@ -108,7 +110,7 @@ def _wanted(plan: Plan) -> Iterator[Intent]:
 
 @contextmanager
 def _running(home: Path) -> Iterator[Victims]:
-    keeper = Keeper()
+    supervisor = Supervisor()
     try:
         redis, broker = stack.redis_server(home)
         url, simulator = stack.simulator("stripe", home)
@@ -132,23 +134,23 @@ def _running(home: Path) -> Iterator[Victims]:
             log=logs / "worker.log",
             ready=lambda: True,
         )
-        keeper.start([broker, simulator])
-        keeper.start([web, worker])
-        yield Victims(keeper, redis, {"stripe": url}, None)
+        supervisor.start([broker, simulator])
+        supervisor.start([web, worker])
+        yield Victims(supervisor, redis, {"stripe": url}, None)
     finally:
-        keeper.stop()
+        supervisor.stop()
 
 
-def _wait_for_quiet(keeper: Keeper, url: str) -> None:
+def _wait_for_quiet(supervisor: Supervisor, url: str) -> None:
     """Waits until nothing more is charged."""
     charged, changed_at, read_at = 0, time.monotonic(), 0.0
 
     def is_quiet() -> bool:
         nonlocal charged, changed_at, read_at
-        keeper.tend()
+        supervisor.supervise()
         if time.monotonic() < read_at + 1:
             return False  # each read is of the whole ledger
-        read_at, now = time.monotonic(), len(movements("stripe", url))
+        read_at, now = time.monotonic(), len(read_movements("stripe", url))
         if now != charged:
             charged, changed_at = now, time.monotonic()
         return time.monotonic() - changed_at >= QUIET
@@ -156,7 +158,7 @@ def _wait_for_quiet(keeper: Keeper, url: str) -> None:
     processes.wait_until(is_quiet, seconds=BOUND)
 
 
-def _in_redis(url: str) -> frozenset[str]:
+def _load_queued_keys(url: str) -> frozenset[str]:
     """The keys of payments in waiting or unacknowledged messages."""
     with RedisClient.from_url(url) as broker:
         taken = [json.loads(entry)[0] for entry in broker.hvals(UNACKED)]

@@ -83,7 +83,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """A payment in the database at some moment of the run."""
 
     payment: str
@@ -99,12 +99,12 @@ class Evidence:
     exchanges: Sequence[Exchange] = ()
     movements: Sequence[Movement] = ()
     payments: Sequence[Payment] = ()
-    sights: Sequence[Sight] = ()
+    snapshots: Sequence[Snapshot] = ()
     leaks: Sequence[str] = ()
     searched: int = 0  #: files and collections searched
 
 
-def exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
+def read_exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
     """Reads the client's log; providers accept the methods ``good``."""
     with log.open() as lines:
         return [
@@ -122,7 +122,7 @@ def exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
         ]
 
 
-def movements(provider: str, url: str) -> list[Movement]:
+def read_movements(provider: str, url: str) -> list[Movement]:
     """Reads the ledger of the simulator at ``url``."""
     answer = requests.get(f"{url}/_ledger", timeout=LEDGER_TIMEOUT)
     answer.raise_for_status()
@@ -140,14 +140,14 @@ def movements(provider: str, url: str) -> list[Movement]:
     ]
 
 
-def payments(database: Database[dict[str, Any]]) -> list[Payment]:
+def read_payments(database: Database[dict[str, Any]]) -> list[Payment]:
     """Reads every stored payment."""
     return [_payment(document) for document in database.payments.find()]
 
 
-def sight(document: Mapping[str, Any]) -> Sight:
+def parse_snapshot(document: Mapping[str, Any]) -> Snapshot:
     """Decodes a document of the change stream."""
-    return Sight(
+    return Snapshot(
         payment=document["_id"],
         version=document["version"],
         event_count=document["event_count"],

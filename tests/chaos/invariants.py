@@ -124,8 +124,10 @@ def everything_ends(evidence: Evidence) -> Iterator[str]:
 def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
     """No terminal state changes, and no version or timeline goes back."""
     last = {payment.id: payment for payment in evidence.payments}
-    sights = sorted(evidence.sights, key=lambda sight: sight.payment)  # stable
-    for payment_id, seen in groupby(sights, key=lambda sight: sight.payment):
+    snapshots = sorted(
+        evidence.snapshots, key=lambda snapshot: snapshot.payment
+    )  # stable
+    for payment_id, seen in groupby(snapshots, key=lambda snapshot: snapshot.payment):
         every = list(seen)
         corrected = _corrected(last.get(payment_id))
         for before, after in pairwise(every):
@@ -238,7 +240,7 @@ INVARIANTS: Final = (
         "I4",
         "no terminal state changes, no version goes back",
         nothing_goes_back,
-        lambda found: len(found.sights),
+        lambda found: len(found.snapshots),
     ),
     Invariant(
         "I5",

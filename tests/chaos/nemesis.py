@@ -14,7 +14,7 @@ from redis import Redis as RedisClient
 from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.chaos.keeper import Child, Keeper
+from tests.chaos.supervisor import Child, Supervisor
 from tests.chaos.plan import Act
 from tests.chaos.replica import ReplicaSet
 from tests.chaos.stack import Redis
@@ -35,7 +35,7 @@ REDIS_DOWN: Final = (0.3, 4.0)
 class Victims:
     """The breakable parts; ``mongo`` is None for a service without MongoDB."""
 
-    keeper: Keeper
+    supervisor: Supervisor
     redis: Redis
     providers: Mapping[str, str]
     mongo: ReplicaSet | None
@@ -87,13 +87,13 @@ class Nemesis:
     def _kill(self, kind: str) -> str | None:
         child = self._one_of(kind)
         if child is not None:
-            self.victims.keeper.kill(child)
+            self.victims.supervisor.kill(child)
         return _name(child)
 
     def _pause(self, seconds: float) -> str | None:
         child = self._one_of("worker")
         if child is not None:
-            self.victims.keeper.pause(child, seconds=seconds)
+            self.victims.supervisor.pause(child, seconds=seconds)
         return _name(child)
 
     def _flush(self) -> str | None:
@@ -108,7 +108,7 @@ class Nemesis:
     def _lose_redis(self) -> str | None:
         child = self._one_of("redis")
         if child is not None:
-            self.victims.keeper.kill(
+            self.victims.supervisor.kill(
                 child,
                 down=self.random.uniform(*REDIS_DOWN),
                 before_restart=self.victims.redis.set_aside,
@@ -118,26 +118,28 @@ class Nemesis:
     def _stop_redis(self, seconds: float) -> str | None:
         child = self._one_of("redis")
         if child is not None:
-            self.victims.keeper.pause(child, seconds=seconds)
+            self.victims.supervisor.pause(child, seconds=seconds)
         return _name(child)
 
     def _kill_primary(self) -> str | None:
         child = self._primary()
         if child is not None:
-            self.victims.keeper.kill(child, down=self.random.uniform(*PRIMARY_DOWN))
+            self.victims.supervisor.kill(child, down=self.random.uniform(*PRIMARY_DOWN))
         return _name(child)
 
     def _pause_primary(self) -> str | None:
         child = self._primary()
         if child is not None:
-            self.victims.keeper.pause(child, seconds=self.random.uniform(*PRIMARY_DOWN))
+            self.victims.supervisor.pause(
+                child, seconds=self.random.uniform(*PRIMARY_DOWN)
+            )
         return _name(child)
 
     def _step_down(self) -> str | None:
         child, mongo = self._primary(), self.victims.mongo
         if child is None or mongo is None:
             return None
-        place = self.victims.keeper.of("mongo").index(child)
+        place = self.victims.supervisor.children_of("mongo").index(child)
         return child.name if mongo.step_down(place) else None
 
     def _fault(self, provider: str, fault: Mapping[str, Any]) -> str | None:
@@ -150,14 +152,16 @@ class Nemesis:
 
     def _primary(self) -> Child | None:
         """The primary if all members are up, because two of three must stay up."""
-        children = self.victims.keeper.of("mongo")
-        if self.victims.mongo is None or not all(child.up for child in children):
+        children = self.victims.supervisor.children_of("mongo")
+        if self.victims.mongo is None or not all(child.is_up for child in children):
             return None
         place = self.victims.mongo.primary()
         return None if place is None else children[place]
 
     def _one_of(self, kind: str) -> Child | None:
-        up = [child for child in self.victims.keeper.of(kind) if child.up]
+        up = [
+            child for child in self.victims.supervisor.children_of(kind) if child.is_up
+        ]
         return self.random.choice(up) if up else None
 
 

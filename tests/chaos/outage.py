@@ -19,7 +19,7 @@ import requests
 
 from runtime.processes import wait_until
 from tests.chaos import evidence, stack, trial
-from tests.chaos.asking import Log, Target
+from tests.chaos.requester import Log, Target
 from tests.chaos.client import Client
 from tests.chaos.evidence import Movement, Payment
 from tests.chaos.settling import watch_settling
@@ -38,7 +38,7 @@ PAYPAL_EVERY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OutageResult:
     """The results of an outage: seconds, and counts of payments by default."""
 
     submitted: int
@@ -55,7 +55,7 @@ class Found:
     charged_otherwise: int  #: never, or twice
 
     @property
-    def kept(self) -> bool:
+    def passed(self) -> bool:
         """Whether every promise was kept."""
         return (
             self.accepted == self.submitted == self.settled == self.charged_once
@@ -65,7 +65,7 @@ class Found:
         )
 
 
-def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
+def watch_outage(home: Path, *, rate: float, seconds: float) -> OutageResult:
     """Runs a stack in ``home`` under ``rate`` payments a second through an outage."""
     count = int(rate * (seconds + 2 * AROUND))
     with stack.running(home) as running:
@@ -85,22 +85,22 @@ def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
             wait_until(lambda: log.counts["answered 202"] >= first, seconds=BOUND)
             began = datetime.now(UTC)
             _refuse(running, seconds)
-            wait_until(lambda: not client.paying(), seconds=BOUND + seconds)
+            wait_until(lambda: not client.is_submitting(), seconds=BOUND + seconds)
             watch_settling(
                 database,
                 bound=BOUND,
-                tend=running.keeper.tend,
-                quiet=client.done,
-                say=lambda count, passed: None,
+                supervise=running.supervisor.supervise,
+                is_quiet=client.is_done,
+                report=lambda count, passed: None,
             )
-        found = _judged(
+        found = _evaluate(
             count,
             log.counts["answered 202"],
             seconds,
             began,
-            evidence.payments(database),
-            evidence.movements("stripe", running.providers["stripe"])
-            + evidence.movements("paypal", running.providers["paypal"]),
+            evidence.read_payments(database),
+            evidence.read_movements("stripe", running.providers["stripe"])
+            + evidence.read_movements("paypal", running.providers["paypal"]),
             database.circuit_breakers.find_one({"_id": "stripe"}) or {"changes": []},
         )
         database.client.close()
@@ -113,7 +113,7 @@ def _refuse(running: Stack, seconds: float) -> None:
     armed.raise_for_status()
 
 
-def _judged(
+def _evaluate(
     submitted: int,
     accepted: int,
     away: float,
@@ -121,7 +121,7 @@ def _judged(
     payments: Sequence[Payment],
     movements: Sequence[Movement],
     breaker: Mapping[str, Any],
-) -> Found:
+) -> OutageResult:
     over = began + timedelta(seconds=away)
     opened = [
         change["at"]
@@ -138,14 +138,14 @@ def _judged(
     done = [one for one in operations if one.state == "succeeded"]
     once = sum(moved[one.id] == 1 for one in operations)
     paypal = {one.operation for one in movements if one.provider == "paypal"}
-    return Found(
+    return OutageResult(
         submitted=submitted,
         accepted=accepted,
         away=away,
         opened_after=(opened[0] - began).total_seconds() if opened else None,
         failed_before_it=len(failed),
         probes=len(probes),
-        probes_at_once=_at_once(probes),
+        probes_at_once=_max_overlap(probes),
         paypal_meanwhile=sum(
             began <= one.timeline[-1].at < over and one.operations[0].id in paypal
             for one in payments
@@ -179,7 +179,7 @@ def _calls(
     return calls
 
 
-def _at_once(spans: Sequence[tuple[datetime, datetime]]) -> int:
+def _max_overlap(spans: Sequence[tuple[datetime, datetime]]) -> int:
     """The largest number of overlapping spans."""
     steps = sorted([(at, 1) for at, _ in spans] + [(end, -1) for _, end in spans])
     most = now = 0

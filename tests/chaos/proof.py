@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.machine import this_machine
 from runtime.processes import wait_until
 from tests.chaos import canaries, evidence, stack
-from tests.chaos.asking import Log, Target
+from tests.chaos.requester import Log, Target
 from tests.chaos.canaries import Canaries
 from tests.chaos.client import Client
 from tests.chaos.evidence import Evidence
@@ -39,11 +39,11 @@ HEAL: Final = 90.0
 #: The variable end of libraries' messages.
 _PARTICULARS: Final = re.compile(r"(:| '[^']*').*")
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Disruption:
     """The acts of the nemesis, and the settling after them."""
 
     done: Counter[str]
@@ -53,7 +53,12 @@ class Broken:
 
 
 def prove(
-    plan: Plan, home: Path, *, say: Say, command: str, control: Outcome | None = None
+    plan: Plan,
+    home: Path,
+    *,
+    print_line: PrintLine,
+    command: str,
+    control: Outcome | None = None,
 ) -> Report:
     """Runs ``plan`` with data and logs in ``home``, and checks the invariants.
 
@@ -63,10 +68,12 @@ def prove(
         planted = Canaries(canaries.new_word(), running.key)
         log = Log(home / "client.jsonl")
         database = open_database(running.mongo.url, running.database)
-        say(f"The stack runs in {home}; seed {plan.seed}")
+        print_line(f"The stack runs in {home}; seed {plan.seed}")
         with Watcher(database) as watcher:
-            broken = _break(plan, running, planted, log, say)
-            say("Collecting the ledgers and the database, and searching for secrets")
+            disruption = _disrupt(plan, running, planted, log, print_line)
+            print_line(
+                "Collecting the ledgers and the database, and searching for secrets"
+            )
             found = _collect(running, planted, log, watcher)
         ended = states(database)
         database.client.close()
@@ -74,14 +81,14 @@ def prove(
         command=command,
         machine=this_machine(),
         plan=plan,
-        seconds=broken.seconds,
+        seconds=disruption.seconds,
         requests=dict(log.counts),
-        done=dict(broken.done),
-        elections=broken.elections,
+        done=dict(disruption.done),
+        elections=disruption.elections,
         errors=dict(_errors(running.logs)),
         attempts=dict(_attempts(found)),
         states=dict(ended),
-        settling=broken.settling,
+        settling=disruption.settling,
         verdicts=judge(found),
         outcome=of_product(found),
         undecided=undecided(found),
@@ -89,10 +96,12 @@ def prove(
     )
 
 
-def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) -> Broken:
+def _disrupt(
+    plan: Plan, running: Stack, planted: Canaries, log: Log, print_line: PrintLine
+) -> Disruption:
     """Runs load and nemesis, heals, and waits until everything has ended."""
-    keeper = running.keeper
-    victims = Victims(keeper, running.redis, running.providers, running.mongo)
+    supervisor = running.supervisor
+    victims = Victims(supervisor, running.redis, running.providers, running.mongo)
     acts = running.home / "nemesis.jsonl"
 
     def note(done: Mapping[str, Any]) -> None:
@@ -112,31 +121,31 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     with Client(target, wanted, rate=plan.rate, log=log) as client:
         progress_at = 0.0
 
-        def played() -> bool:
+        def has_ended() -> bool:
             nonlocal progress_at
-            keeper.tend()
+            supervisor.supervise()
             nemesis.tick()
             passed = time.monotonic() - started
             if passed >= progress_at:
-                say(_progress(passed, log.counts, nemesis.done))
+                print_line(_progress(passed, log.counts, nemesis.done))
                 progress_at = passed + PROGRESS_EVERY
             return not nemesis.waiting and passed >= plan.seconds
 
-        wait_until(played, seconds=plan.seconds * LATE)
+        wait_until(has_ended, seconds=plan.seconds * LATE)
         seconds = time.monotonic() - started
         nemesis.heal()
-        keeper.heal(seconds=HEAL)
+        supervisor.heal(seconds=HEAL)
         progress = _progress(seconds, log.counts, nemesis.done)
-        say(f"Healed after {seconds:.0f} s: {progress}")
+        print_line(f"Healed after {seconds:.0f} s: {progress}")
         settling = watch_settling(
             database,
             bound=plan.bound,
-            tend=keeper.tend,
-            quiet=client.done,
-            say=_throttle(say),
+            supervise=supervisor.supervise,
+            is_quiet=client.is_done,
+            report=_throttle(print_line),
         )
     database.client.close()
-    return Broken(nemesis.done, running.mongo.term() - before, seconds, settling)
+    return Disruption(nemesis.done, running.mongo.term() - before, seconds, settling)
 
 
 def _collect(running: Stack, planted: Canaries, log: Log, watcher: Watcher) -> Evidence:
@@ -148,14 +157,14 @@ def _collect(running: Stack, planted: Canaries, log: Log, watcher: Watcher) -> E
     ]
     files = len(canaries.searched_files(running.home))
     found = Evidence(
-        exchanges=evidence.exchanges(log.path, good=GOOD),
+        exchanges=evidence.read_exchanges(log.path, good=GOOD),
         movements=[
             movement
             for name, url in running.providers.items()
-            for movement in evidence.movements(name, url)
+            for movement in evidence.read_movements(name, url)
         ],
-        payments=evidence.payments(database),
-        sights=watcher.sights,
+        payments=evidence.read_payments(database),
+        snapshots=watcher.snapshots,
         leaks=leaks,
         searched=files + len(database.list_collection_names()) + 1,
     )
@@ -202,7 +211,7 @@ def _progress(passed: float, requests: Counter[str], done: Counter[str]) -> str:
     )
 
 
-def _throttle(say: Say) -> Callable[[int, float], None]:
+def _throttle(print_line: PrintLine) -> Callable[[int, float], None]:
     """Prints the number of open operations every PROGRESS_EVERY seconds at most."""
     printed_at = -PROGRESS_EVERY
 
@@ -210,6 +219,6 @@ def _throttle(say: Say) -> Callable[[int, float], None]:
         nonlocal printed_at
         if passed - printed_at >= PROGRESS_EVERY or not count:
             printed_at = passed
-            say(f"{passed:4.0f} s after healing: {count} operations are open")
+            print_line(f"{passed:4.0f} s after healing: {count} operations are open")
 
     return report

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from local_stack import embedded_servers
 from runtime import processes
-from tests.chaos.keeper import Child
+from tests.chaos.supervisor import Child
 
 #: Gigabytes of cache per server: enough for the whole run.
 CACHE: Final = "0.25"

@@ -29,7 +29,7 @@ class Settling:
     soon: int  #: of these, settled within SOON
     last: float  #: time until the last one settled
     left: int  #: open at the bound, including later ones
-    late: dict[str, int]  #: those not settled soon, by what they waited for
+    late: dict[str, int]  #: those not settled soon, by ``waiting_for``
 
     @property
     def share(self) -> float:
@@ -41,17 +41,17 @@ def watch_settling(
     database: Database[dict[str, Any]],
     *,
     bound: float,
-    tend: Callable[[], None],
-    quiet: Callable[[], bool],
-    say: Callable[[int, float], None],
+    supervise: Callable[[], None],
+    is_quiet: Callable[[], bool],
+    report: Callable[[int, float], None],
 ) -> Settling:
     """Waits until nothing is open and ``quiet`` holds, or until the bound.
 
     Calls ``tend`` often, and ``say`` with the number of open operations and the time.
     """
 
-    def tended() -> bool:
-        tend()
+    def supervise_once() -> bool:
+        supervise()
         return False  # until the next read
 
     started = time.monotonic()
@@ -63,7 +63,7 @@ def watch_settling(
         try:
             unsettled = _load_open(database)
         except PyMongoError:
-            tend()
+            supervise()
             continue
         if at_healing is None:
             at_healing = set(unsettled)
@@ -74,10 +74,10 @@ def watch_settling(
                 ended.setdefault(operation, passed)
         if late is None and passed > SOON:
             late = Counter(unsettled[one] for one in at_healing & set(unsettled))
-        say(len(unsettled), passed)
-        if not unsettled and quiet():
+        report(len(unsettled), passed)
+        if not unsettled and is_quiet():
             break
-        wait_until(tended, seconds=POLL)
+        wait_until(supervise_once, seconds=POLL)
     return Settling(
         open=len(at_healing or ()),
         soon=sum(after <= SOON for after in ended.values()),
@@ -106,7 +106,7 @@ def states(database: Database[dict[str, Any]]) -> Counter[str]:
 
 
 def _load_open(database: Database[dict[str, Any]]) -> dict[str, str]:
-    """The open operations, and what each waits for."""
+    """The open operations, each with its ``waiting_for``."""
     names = ("id", "state", "attempts", "waiting_for")
     found = database.payments.find(
         {"operations.state": {"$in": OPEN}}, {f"operations.{name}": 1 for name in names}

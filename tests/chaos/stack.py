@@ -17,7 +17,7 @@ from local_stack.process_table import PROGRAMS, program_process
 from runtime import processes
 from runtime.settings import Settings
 from tests.chaos import replica
-from tests.chaos.keeper import Child, Keeper
+from tests.chaos.supervisor import Child, Supervisor
 from tests.chaos.replica import ReplicaSet
 
 LOOPBACK: Final = "127.0.0.1"
@@ -50,7 +50,7 @@ class Stack:
     """A running stack."""
 
     home: Path
-    keeper: Keeper
+    supervisor: Supervisor
     webs: Sequence[str]  #: base URLs
     key: str  #: the demo merchant's API key
     providers: Mapping[str, str]  #: base URLs by name
@@ -67,13 +67,15 @@ class Stack:
 @contextmanager
 def running(home: Path) -> Iterator[Stack]:
     """A ready stack, which is stopped when the block ends."""
-    keeper = Keeper()
+    supervisor = Supervisor()
     replicas, mongods = replica.members(home)
     try:
         redis, broker = redis_server(home)
         simulators = {name: simulator(name, home) for name in SIMULATORS}
         providers = {name: url for name, (url, _) in simulators.items()}
-        keeper.start([*mongods, broker, *(child for _, child in simulators.values())])
+        supervisor.start(
+            [*mongods, broker, *(child for _, child in simulators.values())]
+        )
         replicas.initiate()
         for place, member in enumerate(mongods):
             member.ready = partial(replicas.ready, place)
@@ -90,12 +92,12 @@ def running(home: Path) -> Iterator[Stack]:
         key = initialise.ensure_demo_keys(settings)
         assert key is not None
         programs, webs = _programs(settings)
-        keeper.start(programs)
+        supervisor.start(programs)
         yield Stack(
-            home, keeper, webs, key, providers, redis, replicas, settings.database
+            home, supervisor, webs, key, providers, redis, replicas, settings.database
         )
     finally:
-        keeper.stop()
+        supervisor.stop()
         replicas.close()
 
 

@@ -14,19 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 
-class Found(Protocol):
+class TrialResult(Protocol):
     """A dataclass of figures."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def kept(self) -> bool:
+    def passed(self) -> bool:
         """Whether every promise was kept."""
 
 
 def main(
     doc: str | None,
-    watch: Callable[..., Found],
+    watch: Callable[..., TrialResult],
     options: Mapping[str, tuple[float, str]],
 ) -> int:
     """Runs ``watch`` in a folder of its own; returns 0 if every promise was kept.
@@ -41,7 +41,7 @@ def main(
     as_json = given.pop("json")
     with tempfile.TemporaryDirectory(prefix="payments-trial-") as home:
         found = watch(Path(home), **given)
-    figures = {**asdict(found), "every promise kept": found.kept}
+    figures = {**asdict(found), "every promise kept": found.passed}
     if as_json:
         print(json.dumps(figures, indent=2))
     else:
@@ -49,7 +49,7 @@ def main(
         for name, value in figures.items():
             table.add_row(name.replace("_", " "), _shown(value))
         Console(highlight=False).print(table)
-    return 0 if found.kept else 1
+    return 0 if found.passed else 1
 
 
 def _shown(value: float | None) -> str:

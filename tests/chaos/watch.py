@@ -10,7 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from tests.chaos import evidence
-from tests.chaos.evidence import Sight
+from tests.chaos.evidence import Snapshot
 
 #: Milliseconds that a read waits for changes.
 WAIT: Final = 500
@@ -31,14 +31,14 @@ _STAGES: Final[list[dict[str, Any]]] = [
 
 
 class Watcher:
-    """Collects sights until its block ends; resumes after a fail-over."""
+    """Collects snapshots until its block ends; resumes after a fail-over."""
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._payments = database.payments
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._resume: Any = None
         self._thread = threading.Thread(target=self._run, name="watcher")
-        self.sights: list[Sight] = []
+        self.snapshots: list[Snapshot] = []
 
     def __enter__(self) -> Watcher:
         # The stream has to begin before the first payment.
@@ -47,15 +47,15 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        while not self._stop.is_set():
             try:
-                self._read_changes(until=self._over)
+                self._read_changes(until=self._stop)
             except PyMongoError:
-                self._over.wait(PAUSE)
+                self._stop.wait(PAUSE)
 
     def _read_changes(self, until: threading.Event | None = None) -> None:
         """Reads the pending changes; with ``until``, continues until it is set."""
@@ -68,7 +68,9 @@ class Watcher:
             while True:
                 change = stream.try_next()
                 if change is not None and change.get("fullDocument"):
-                    self.sights.append(evidence.sight(change["fullDocument"]))
+                    self.snapshots.append(
+                        evidence.parse_snapshot(change["fullDocument"])
+                    )
                 self._resume = stream.resume_token or self._resume
                 if change is None and (until is None or until.is_set()):
                     return

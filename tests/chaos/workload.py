@@ -80,7 +80,7 @@ class Intent:
     number: int
     key: str
     body: Mapping[str, Any]
-    again: bool = False  #: repeated after the answer
+    repeated: bool = False  #: repeated after the answer
     altered: bool = False  #: repeated with another amount
     refused: bool = False  #: with a card number
     hasty: bool = False  #: the first step does not wait for the payment's end
@@ -106,7 +106,7 @@ def intents(count: int, *, seed: int, word: str, card: str) -> Iterator[Intent]:
             number=number,
             key=key,
             body={**body, "capture": "manual"} if manual else body,
-            again=chance < AGAIN,
+            repeated=chance < AGAIN,
             altered=AGAIN <= chance < AGAIN + ALTERED,
             hasty=hasty,
             steps=((_VOID,),) if hasty else steps,

@@ -23,7 +23,7 @@ METRIC = "payments_reconciliation_differences"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack of its own, whose accounts nobody else has used."""
+    """A stack of its own, with unused accounts."""
     with running_stack(tmp_path_factory.mktemp("reconcile")) as running:
         yield running
 
@@ -34,7 +34,7 @@ def since() -> str:
 
 
 def reconciled(stack: RunningStack, *arguments: str, code: int) -> dict[str, Any]:
-    """What a comparison prints as JSON."""
+    """The JSON output of a comparison."""
     done = stack.payments("reconcile", *arguments, "--json")
     assert done.returncode == code, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
@@ -60,11 +60,11 @@ def test_the_comparison_agrees_then_names_drifts_and_fails_with_a_provider(
     stripe, paypal = found["reports"]
     assert stripe["may_lack_after"] is None
     assert paypal["since"] <= paypal["may_lack_after"] < paypal["until"]
-    told = stack.payments("reconcile", "--since", "15m", "--provider", "paypal")
-    assert told.returncode == 0 and told.stderr == ""
-    assert "19.99 USD" in told.stdout
-    assert "0 differ; PayPal may yet list movements after" in told.stdout
-    assert "stripe" not in told.stdout
+    result = stack.payments("reconcile", "--since", "15m", "--provider", "paypal")
+    assert result.returncode == 0 and result.stderr == ""
+    assert "19.99 USD" in result.stdout
+    assert "0 differ; PayPal may yet list movements after" in result.stdout
+    assert "stripe" not in result.stdout
 
     ref = _drift(stack, "stripe", do="unknown_charge", amount=77)
     found = reconciled(stack, "--since", since(), code=1)
@@ -86,7 +86,7 @@ def test_the_comparison_agrees_then_names_drifts_and_fails_with_a_provider(
 
 
 def _is_closed_by_a_person(stack: RunningStack, ref: str) -> None:
-    """What differs is open, until somebody says that they have seen to it."""
+    """Asserts that a difference is open until an operator closes it."""
     [one] = json.loads(stack.payments("reconcile", "open", "--json").stdout)
     assert (one["ref"], one["theirs"]["amount"], one["ours"]) == (ref, 77, None)
     assert ref in stack.payments("reconcile", "open").stdout
@@ -138,7 +138,7 @@ def _collected(ours: int, theirs: int) -> dict[str, Any]:
 
 
 def _sums(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """A report's sums; their fees are some of what was paid."""
+    """A report's sums; asserts that the fees are less than the payments."""
     sums = []
     for one in report["totals"]:
         assert 0 < one["fees"] < one["theirs"]
@@ -146,8 +146,8 @@ def _sums(report: dict[str, Any]) -> list[dict[str, Any]]:
     return sums
 
 
-def _drift(stack: RunningStack, provider: str, **what: object) -> str:
+def _drift(stack: RunningStack, provider: str, **fields: object) -> str:
     url = f"{stack.urls[provider]}/_drift"
-    planted = requests.post(url, json=what, timeout=10)
+    planted = requests.post(url, json=fields, timeout=10)
     assert planted.status_code == 201, planted.text
     return str(planted.json()["id"])

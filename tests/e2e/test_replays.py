@@ -22,7 +22,7 @@ from tests.support.stack_shop import Shop
 INTENTS = {"method": "POST", "path": "/v1/payment_intents"}
 #: More than any test makes.
 ALWAYS = 100_000
-#: Seconds for a payment to get where it is driven, waits between attempts included.
+#: Seconds until a payment reaches its state, with the waits between attempts.
 DRIVE = 60.0
 
 
@@ -43,7 +43,7 @@ def database(stack: RunningStack) -> Iterator[Database[dict[str, Any]]]:
 def aged(
     database: Database[dict[str, Any]], payment_id: str, until: str, **fields: Any
 ) -> bool:
-    """Changes an operation that nobody holds, and has it tried at once.
+    """Changes an operation outside claims, and makes it due at once.
 
     One that has come to the state ``until`` is left alone: work on it would move it on.
     """
@@ -75,8 +75,8 @@ def drive(
     assert wait_until(there, seconds=DRIVE), shop.get(payment_id)
 
 
-def told(shop: Shop, *arguments: str) -> dict[str, Any]:
-    """What a command prints as JSON."""
+def read_json(shop: Shop, *arguments: str) -> dict[str, Any]:
+    """The JSON output of a command."""
     done = shop.stack.payments(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
@@ -90,7 +90,7 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
         dead = shop.accepted()
         drive(shop, database, dead, "dead", started_at=long_ago)
     with shop.fault("stripe", do="commit_then_drop", times=1, match=INTENTS):
-        # A webhook would tell what became of it, and nobody had to replay it.
+        # A webhook would resolve it without a replay.
         with (
             shop.fault("stripe", do="drop", times=ALWAYS),
             shop.fault("stripe", do="webhooks", how="drop", times=ALWAYS),
@@ -100,12 +100,12 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
             past = {"lookups_since": long_ago, "send.window_ends_at": long_ago}
             drive(shop, database, review, "review", **past)
 
-    found = told(shop, "dead", "--merchant", "demo")["data"]
+    found = read_json(shop, "dead", "--merchant", "demo")["data"]
     states = {one["payment"]: (one["state"], one["replay"]) for one in found}
     assert states[dead] == ("dead", "resend")
     assert states[review] == ("review", "lookup")
 
-    preview = told(shop, "replay", dead, review)
+    preview = read_json(shop, "replay", dead, review)
     assert preview["stage"] == "previewed"
     assert {(one["action"], one["amount"]) for one in preview["totals"]} == {
         ("resend", 1999),
@@ -113,7 +113,7 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
     }
     assert shop.get(dead)["operations"][0]["state"] == "dead"
 
-    done = told(shop, "replay", preview["id"], "--reason", "the bank is back")
+    done = read_json(shop, "replay", preview["id"], "--reason", "the bank is back")
     assert (done["stage"], done["outcomes"]) == ("done", {"replayed": 2})
     for payment_id in (dead, review):
         assert shop.settled(payment_id, seconds=DRIVE)["status"] == "captured"
@@ -122,7 +122,7 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
     again = shop.stack.payments("replay", preview["id"], "--reason", "again")
     assert again.returncode == 1 and "has been carried out" in again.stderr
     assert [_charges(shop, one) for one in (dead, review)] == [1, 1]
-    events = told(shop, "show", dead)["events"]
+    events = read_json(shop, "show", dead)["events"]
     [replayed] = [one for one in events if one["type"] == "operation.replayed"]
     assert replayed["data"]["reason"] == "the bank is back"
     assert replayed["data"]["by"].startswith("key_")
@@ -146,9 +146,9 @@ def test_a_refund_that_failed_later_is_found_by_a_replay_and_can_be_repeated(
 
     empty = shop.stack.payments("replay", payment_id)
     assert empty.returncode == 0 and "is empty" in empty.stdout
-    preview = told(shop, "replay", payment_id, "--state", "succeeded")
+    preview = read_json(shop, "replay", payment_id, "--state", "succeeded")
     assert {one["action"] for one in preview["totals"]} == {"lookup"}
-    told(shop, "replay", preview["id"], "--reason", "the payer asks where it is")
+    read_json(shop, "replay", preview["id"], "--reason", "the payer asks where it is")
 
     def corrected() -> bool:
         states = [one["state"] for one in shop.get(payment_id)["operations"]]
@@ -156,7 +156,7 @@ def test_a_refund_that_failed_later_is_found_by_a_replay_and_can_be_repeated(
 
     assert wait_until(corrected, seconds=DRIVE), shop.get(payment_id)
     assert shop.get(payment_id)["status"] == "captured"
-    types = [one["type"] for one in told(shop, "show", payment_id)["events"]]
+    types = [one["type"] for one in read_json(shop, "show", payment_id)["events"]]
     assert "operation.corrected" in types
     assert _refund(shop, payment_id) == 202
 

@@ -1,1 +1,1 @@
-"""Attacks on the intake, and what is readable at rest."""
+"""Attacks on the intake, and the encryption at rest."""

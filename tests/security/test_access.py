@@ -1,4 +1,4 @@
-"""Keys: forged, ended, of other people; and what a probe of them costs."""
+"""Forged, ended and foreign keys, and the cost of probing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 
 def broken(secret: str) -> list[str]:
-    """Variations of a secret that must not open what it opens."""
+    """Variations of a secret, which must not open its key."""
     return [
         secret[:-1],
         secret + "0",
@@ -124,11 +124,11 @@ def test_an_operators_key_reads_any_merchants_payment_and_moves_no_money(
     assert client.get(path).json() == merchant.get(path).json()
     assert client.get(f"{path}/events").status_code == 200
     assert client.get("/v1/payments?reference=theirs").json()["data"] == []
-    for what in ("captures", "refunds", "void"):
+    for kind in ("captures", "refunds", "void"):
         answer = client.send(
-            *("POST", f"{path}/{what}", "{}"),
+            *("POST", f"{path}/{kind}", "{}"),
             Content_Type="application/json",
-            Idempotency_Key=what,
+            Idempotency_Key=kind,
         )
         assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
     assert merchant.get(path).json() == client.get(path).json()

@@ -238,14 +238,14 @@ def test_a_refused_number_is_neither_stored_nor_logged(
 ) -> None:
     """Not in the database, not in Redis, not in a log, not in a metric or an answer."""
     canary = "6011000990139424"
-    told = []
+    answers = []
     for place in PLACES.values():
-        told.append(merchant.submit(place(canary)))
-    told.append(merchant.submit(stripe_payment(), key=canary))
-    told.append(merchant.submit(stripe_payment(), Request_Id=canary))
-    told.append(merchant.submit(stripe_payment(), User_Agent=canary))
+        answers.append(merchant.submit(place(canary)))
+    answers.append(merchant.submit(stripe_payment(), key=canary))
+    answers.append(merchant.submit(stripe_payment(), Request_Id=canary))
+    answers.append(merchant.submit(stripe_payment(), User_Agent=canary))
     trace = f"00-{canary}{canary}-{canary}-01"
-    told.append(merchant.submit(stripe_payment(), Traceparent=trace))
+    answers.append(merchant.submit(stripe_payment(), Traceparent=trace))
     for path in (
         f"/{canary}",
         f"/v1/payments/{canary}",
@@ -256,12 +256,12 @@ def test_a_refused_number_is_neither_stored_nor_logged(
         f"/v1/payments?limit={canary}",
         f"/problems/{canary}",
     ):
-        told.append(merchant.get(path))
-        told.append(merchant.send("DELETE", path))
-    told.append(merchant.get("/v1/payments", Authorization=f"Bearer {canary}"))
-    told.append(requests.get(f"{web.health}/metrics", timeout=10))
-    assert {answer.status_code for answer in told} >= {202, 401, 404, 405, 422}
-    for answer in told:
+        answers.append(merchant.get(path))
+        answers.append(merchant.send("DELETE", path))
+    answers.append(merchant.get("/v1/payments", Authorization=f"Bearer {canary}"))
+    answers.append(requests.get(f"{web.health}/metrics", timeout=10))
+    assert {answer.status_code for answer in answers} >= {202, 401, 404, 405, 422}
+    for answer in answers:
         assert canary not in answer.text and canary not in str(answer.headers)
 
     database = web.database()

@@ -1,4 +1,4 @@
-"""What somebody who holds the database can read: no token, no person, no free text."""
+"""The stored data shows no token, no personal data and no free text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_sealed_fields_are_read_back_whole(web: RunningWeb, merchant: Client) ->
 
 
 def test_equal_values_are_sealed_differently(web: RunningWeb, merchant: Client) -> None:
-    """Or somebody could tell who paid with the same token."""
+    """Otherwise equal ciphertexts would show payments with the same token."""
     sealed = set()
     for _ in range(3):
         made = merchant.submit(stripe_payment(**SECRETS)).json()

@@ -1,6 +1,6 @@
 """Bodies made to be expensive cost little memory and CPU, in proportion to their size.
 
-The corpus is tried at what reads a body, the two that once stopped a process over HTTP.
+The corpus goes to the reader of bodies; two that once stopped a process go over HTTP.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SIZE: Final = parsing.MAX_BODY
 LARGE: Final = 1024 * 1024
 #: Bytes that a body may take while it is read: its own size two hundred times.
 MEMORY: Final = 16_000_000
-#: Seconds of CPU of one body: ten times what the dearest takes on a slow core.
+#: Seconds of CPU of one body: ten times that of the dearest body on a slow core.
 CPU: Final = 1.0
-#: What such a body may be refused with.
+#: The allowed refusals of such a body.
 REFUSALS: Final = frozenset(
     {"invalid_request", "malformed_json", "body_too_large", "card_number_refused"}
 )
@@ -101,8 +101,8 @@ CORPUS: Final[dict[str, Callable[[int], str]]] = {
     "wrong card numbers in one piece": _text("4242424242424243 "),
     "hexadecimal": _text("4242424242424243-abca"),
     "digits": _text("4"),
-    "what NFKC expands": _text("\ufdfa"),
-    "what NFKC expands, with digits": _text("\ufdfa1234567890123 "),
+    "text expanded by NFKC": _text("\ufdfa"),
+    "text expanded by NFKC, with digits": _text("\ufdfa1234567890123 "),
     "other digits": _text("\u0664"),
     "invisible": _text("4\u3164\ufe0f"),
     "percent signs": _text("%"),
@@ -152,7 +152,7 @@ def test_an_expensive_body_is_refused_within_its_ceilings(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CORPUS)
 def test_an_expensive_webhook_is_read_within_its_ceilings(kind: str) -> None:
-    """Only who has the signing secret gets so far; what it sends is bounded too."""
+    """Signed webhooks have bounds too, although a sender needs the secret."""
     body = CORPUS[kind](LARGE).encode()
     assert len(body) <= LARGE
     account = Account.own(ProviderName.STRIPE)

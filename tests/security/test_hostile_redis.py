@@ -1,4 +1,4 @@
-"""Somebody who can write to our Redis delays payments by seconds at most."""
+"""An attacker with write access to Redis delays payments by seconds at most."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.worker_processes import fleet, submitted, work_off
 
 BUCKET = "payments:limit:stripe"
 DAYS = timedelta(days=10)
-#: Later than that no payment may be due: what Redis is believed, and the jitter.
+#: The latest due time: the longest accepted delay from Redis, and the jitter.
 SOON = timedelta(seconds=11)
 
 Forge = Callable[["Redis"], object]
@@ -52,14 +52,14 @@ def test_a_forged_limit_postpones_no_payment_for_more_than_seconds(
     settings = replace(settings, stripe_rate=100)
     initialise(settings)
     with (
-        fleet(settings, gated=True) as workers,
+        fleet(settings, with_admission=True) as workers,
         Redis.from_url(settings.redis_url) as redis,
     ):
         store = workers[0].store
         ids = submitted(store, 40)
-        for tools in workers:
+        for context in workers:
             forge(redis)
-            for _ in attempt.run(ids[:8], tools):
+            for _ in attempt.run(ids[:8], context):
                 pass
         assert _latest(workers[0], ids) <= container.clock() + SOON
         redis.flushdb()
@@ -67,7 +67,7 @@ def test_a_forged_limit_postpones_no_payment_for_more_than_seconds(
         assert store.find_settled(ids) == set(ids)
 
 
-def _latest(tools: attempt.AttemptContext, ids: list[str]) -> datetime:
+def _latest(context: attempt.AttemptContext, ids: list[str]) -> datetime:
     """When the last of the payments is due."""
-    found = [tools.store.get(SHOP, one) for one in ids]
+    found = [context.store.get(SHOP, one) for one in ids]
     return max(one.due_at for one in found if one and one.due_at)

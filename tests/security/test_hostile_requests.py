@@ -14,13 +14,13 @@ from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 
 def raw(web: RunningWeb, request: bytes) -> bytes:
-    """What the server answers to ``request``, to the byte, until it has no more."""
+    """The bytes of the server's answer to ``request``, up to its end."""
     address = urlsplit(web.base)
     found = b""
     with socket.create_connection((address.hostname, address.port or 80), 10) as sent:
         try:
             sent.sendall(request)
-            # A server that still waits for the rest of a request says no more.
+            # The server still waits for the rest of the request.
             sent.settimeout(1)
             while part := sent.recv(65536):
                 found += part

@@ -1,4 +1,4 @@
-"""Whoever can write to MongoDB cannot have the API open a secret for them."""
+"""An attacker with write access to MongoDB cannot make the API open a secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAID = Answer(
 
 @pytest.fixture
 def database(web: RunningWeb) -> Iterator[Database[Document]]:
-    """What the attacker has a password of."""
+    """The database, to which the attacker has access."""
     opened = web.database()
     yield opened
     opened.client.close()
@@ -59,7 +59,7 @@ def paid(web: RunningWeb, merchant: Client) -> Document:
 
 
 def shown(merchant: Client, payment_id: str) -> str:
-    """All that the API says of a payment and in the list of all, which goes on."""
+    """The API's answers about a payment and the list of all, which still works."""
     one = merchant.get(f"/v1/payments/{payment_id}")
     if not one.ok:
         assert (one.status_code, one.json()["code"]) == (500, "document_unreadable")
@@ -129,7 +129,7 @@ def test_an_api_key_moved_to_another_merchant_is_refused(
     one = {"_id": changed.key.id}
     database.api_keys.update_one(one, {"$set": {field: value}})
     assert changed.get("/v1/payments").status_code == 401
-    # Nor does the hash of another key, with what it is bound by.
+    # The hash of another key with its binding does not work either.
     taken = database.api_keys.find_one({"_id": mine.key.id}) or {}
     moved = {name: taken[name] for name in ("hash", "binding")}
     database.api_keys.update_one(one, {"$set": moved})

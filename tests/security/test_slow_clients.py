@@ -155,7 +155,7 @@ def test_slow_bodies_get_408_and_do_not_delay_payments(
             assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
             assert all(b"\r\nConnection: close\r\n" in answer for answer in answers)
             assert all(b'"request_timeout"' in answer for answer in answers)
-    # The floor is far below what a stuck client would take, and above a busy disk.
+    # The floor is far below the time of a stuck client, and above that of a busy disk.
     assert statistics.median(attacked) < max(2 * statistics.median(quiet), 0.1)
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.simulation`: crash points, random histories, and mutants.
 
-The exit code is 1 where a promise was broken or a mutant lived.
+The exit code is 1 if a promise was broken or a mutant survived.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from rich.console import Console
 
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
-from tests.simulation.judging import table
+from tests.simulation.mutant_runs import run_mutants
 
-#: Random histories where nobody says how many: some minutes on two cores.
+#: Random histories by default: some minutes on two cores.
 _HISTORIES: Final = 100_000
 
 
 def main() -> int:
-    """Runs what was asked for, prints what was found, returns the exit code."""
-    asked = _arguments()
-    if asked.seed is not None and not (asked.histories or asked.seconds):
-        return _again(asked.seed)
+    """Runs the requested parts, prints the results and returns the exit code."""
+    options = _arguments()
+    if options.seed is not None and not (options.histories or options.seconds):
+        return _repeat_history(options.seed)
     random = campaign.random_histories(
-        seed=asked.seed or 0,
-        histories=None if asked.seconds else asked.histories or _HISTORIES,
-        seconds=asked.seconds,
-        processes=asked.processes,
+        seed=options.seed or 0,
+        histories=None if options.seconds else options.histories or _HISTORIES,
+        seconds=options.seconds,
+        processes=options.processes,
     )
-    if not _passed("random histories", random):
+    if not _report("random histories", random):
         return 1
-    if asked.random_only:
+    if options.random_only:
         return 0
-    pairs = campaign.ALL if asked.pairs else campaign.QUICK
-    points = campaign.crash_points(pairs=pairs, processes=asked.processes)
-    if not _passed("crash points", points):
+    pairs = campaign.ALL if options.pairs else campaign.QUICK
+    points = campaign.crash_points(pairs=pairs, processes=options.processes)
+    if not _report("crash points", points):
         return 1
-    if asked.mutants:
-        mutants, lived = table(processes=asked.processes)
+    if options.mutants:
+        mutants, survived = run_mutants(processes=options.processes)
         Console(width=None if sys.stdout.isatty() else 120).print(mutants)
-        print(f"{len(mutants.rows) - lived} of {len(mutants.rows)} mutants caught")
-        return 1 if lived else 0
+        print(f"{len(mutants.rows) - survived} of {len(mutants.rows)} mutants caught")
+        return 1 if survived else 0
     return 0
 
 
-def _again(seed: int) -> int:
-    """One history alone, with its log where it breaks a promise."""
-    campaign.quiet()
-    broken = campaign.of_seed(seed).broken
-    print(broken or f"seed {seed} broke no promise")
-    return 1 if broken else 0
+def _repeat_history(seed: int) -> int:
+    """Runs one history, and prints its log if it breaks a promise."""
+    campaign.silence_logs()
+    violation = campaign.run_seed(seed).violation
+    print(violation or f"seed {seed} broke no promise")
+    return 1 if violation else 0
 
 
-def _passed(name: str, outcomes: Iterator[Outcome]) -> bool:
-    """Prints one line; or the story of the first promise that was broken."""
+def _report(name: str, outcomes: Iterator[Outcome]) -> bool:
+    """Prints one line, or the log of the first broken promise."""
     started, ran, cpu = time.monotonic(), 0, 0.0
     for outcome in outcomes:
         ran, cpu = ran + outcome.histories, cpu + outcome.cpu
-        if outcome.broken is not None:
-            print(outcome.broken)
+        if outcome.violation is not None:
+            print(outcome.violation)
             print(f"{name}: a promise was broken within {ran} histories", flush=True)
             return False
     took = time.monotonic() - started
@@ -79,11 +79,17 @@ def _passed(name: str, outcomes: Iterator[Outcome]) -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.simulation", description=__doc__)
     parser.add_argument(
-        "--histories", type=int, help=f"random ones; {_HISTORIES} where none is said"
+        "--histories",
+        type=int,
+        help=f"number of random histories; {_HISTORIES} by default",
     )
-    parser.add_argument("--seconds", type=float, help="instead of a number of them")
     parser.add_argument(
-        "--seed", type=int, help="the first one; alone: that history once more"
+        "--seconds", type=float, help="seconds of random histories, instead of a number"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="the first seed; without a number or seconds, its history alone",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument(

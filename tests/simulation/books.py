@@ -22,7 +22,7 @@ LATE: Final = Failure("expired", "Too late.")
 TOO_MUCH: Final = Failure("too_much", "Too much.")
 _VOIDED: Final = Failure("voided", "Voided.")
 _CAPTURED: Final = Failure("captured_at_provider", "Captured by others.")
-_OTHERS: Final = {
+_EXTERNAL_VERDICTS: Final = {
     Stage.DONE: Verdict.SUCCEEDED,
     Stage.PENDING: Verdict.PENDING,
     Stage.DECLINED: Verdict.DECLINED,
@@ -31,22 +31,22 @@ CONFIRM: Final = NextAction("https://bank.example/confirm")
 
 
 def answer_for(entry: Entry) -> Answer:
-    """A charge or an authorization."""
+    """Returns the answer for a charge or an authorization."""
     own = "capture" if entry.kind is Kind.CHARGE else "authorization"
-    # What Stripe calls it, and PayPal.
+    # Their names at Stripe and at PayPal.
     refs = dict.fromkeys(("intent", "payment_intent", own), entry.id)
     money = Money(entry.amount, entry.currency)
     match entry.stage:
         case Stage.DECLINED:
             return Answer(Verdict.DECLINED, refs=refs, failure=DECLINED)
-        case Stage.ACTING:
+        case Stage.ACTION_REQUIRED:
             waits = Verdict.ACTION_REQUIRED
             return Answer(waits, refs=refs, next_action=CONFIRM)
         case Stage.APPROVED:
             return Answer(Verdict.APPROVED, refs=refs)
         case Stage.PENDING:
             return Answer(Verdict.PENDING, refs=refs)
-        case Stage.LET_GO:
+        case Stage.RELEASED:
             late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
             return Answer(late, refs=refs)
         case _:
@@ -56,12 +56,12 @@ def answer_for(entry: Entry) -> Answer:
                 refs,
                 expires_at=entry.expires_at,
                 honored_until=entry.honored_until,
-                multicapture=entry.several,
+                multicapture=entry.multicapture,
             )
 
 
 def part_answer(part: Entry) -> Answer:
-    """A capture or a refund."""
+    """Returns the answer for a capture or a refund."""
     refs = {part.kind.value: part.id}
     if part.kind is Kind.CAPTURE:
         refs["intent"] = part.id.rpartition("_")[0]
@@ -75,13 +75,13 @@ def part_answer(part: Entry) -> Answer:
             return Answer(Verdict.SUCCEEDED, money, refs)
 
 
-def part_seen(entry: Entry, operation: Operation) -> Answer:
+def part_status(entry: Entry, operation: Operation) -> Answer:
     """The result of a lookup of a capture or a refund of ``entry``."""
     known = operation.refs.get(operation.kind)
     for part in reversed(entry.parts):
         if operation.id == part.operation or part.id == known:
             return part_answer(part)
-    if operation.kind is Kind.CAPTURE and entry.stage is Stage.LET_GO:
+    if operation.kind is Kind.CAPTURE and entry.stage is Stage.RELEASED:
         late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
         return Answer(late, refs={"intent": entry.id})
     if operation.kind is Kind.CAPTURE and entry.stage is not Stage.HELD:
@@ -89,20 +89,20 @@ def part_seen(entry: Entry, operation: Operation) -> Answer:
     return Answer(Verdict.ABSENT)
 
 
-def others_seen(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
-    """The parts that no operation of ``payment`` made, as a lookup finds them."""
+def external_movements(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
+    """Returns the parts that no operation of ``payment`` made."""
     ours = {one.id for one in payment.operations if not one.is_external}
     return tuple(
         ExternalMovement(
             kind=part.kind,
-            verdict=_OTHERS[part.stage],
+            verdict=_EXTERNAL_VERDICTS[part.stage],
             money=Money(part.amount, part.currency),
             refs=(
                 {"intent": entry.id, part.kind.value: part.id}
                 if part.kind is Kind.CAPTURE
                 else {part.kind.value: part.id}
             ),
-            parent_ref=part.of,
+            parent_ref=part.parent,
             final=entry.stage is not Stage.HELD,
         )
         for part in entry.parts
@@ -110,31 +110,31 @@ def others_seen(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
     )
 
 
-def void_seen(name: ProviderName, entry: Entry) -> Answer:
-    """What the stage of ``entry`` says of its void."""
+def void_status(name: ProviderName, entry: Entry) -> Answer:
+    """Returns the result of a void of ``entry``, by its stage."""
     refs = {"intent": entry.id}
-    if entry.stage is Stage.LET_GO:
+    if entry.stage is Stage.RELEASED:
         late = entry.expired and name is ProviderName.STRIPE
         return Answer(Verdict.EXPIRED if late else Verdict.SUCCEEDED, refs=refs)
-    if entry.stage in (Stage.HELD, Stage.ACTING):
+    if entry.stage in (Stage.HELD, Stage.ACTION_REQUIRED):
         return Answer(Verdict.ABSENT)
     failure = Failure("already_captured", "Captured before.")
     return Answer(Verdict.DECLINED, refs=refs, failure=failure)
 
 
-def too_late(entry: Entry) -> Answer:
-    """A capture of what is not on hold any more."""
+def late_capture_answer(entry: Entry) -> Answer:
+    """Returns the answer for a capture after the end of the hold."""
     if entry.expired:
         return Answer(Verdict.EXPIRED, failure=LATE)
     return Answer(Verdict.CANCELED, failure=_VOIDED)
 
 
-def left_of(entry: Entry, of: str) -> int:
-    """What can go back of a charge or a capture, which ``of`` names."""
+def refundable_amount(entry: Entry, of: str) -> int:
+    """Returns the refundable amount of the charge or capture with the id ``of``."""
     taken = entry.captured if of == entry.id else 0
     for part in entry.parts:
         if part.kind is Kind.CAPTURE and part.id == of:
             taken += part.amount
-        elif part.of == of and part.stage is not Stage.DECLINED:
+        elif part.parent == of and part.stage is not Stage.DECLINED:
             taken -= part.amount
     return taken

@@ -1,4 +1,4 @@
-"""Many histories at once: what ran, and the first promise that was broken."""
+"""Runs many histories in several processes, until one breaks a promise."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from tests.simulation.scheduler import Violation
 #: Seeds that one process runs before it reports.
 _CHUNK: Final = 250
 
-#: Fault plans whose pairs of crashes are all run where there is little time.
+#: Fault plans with all pairs of crashes in a quick run.
 QUICK: Final = ("fine",)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What some histories came to; ``broken`` tells of the worst of them."""
+    """The result of some histories; ``violation`` has the shortest log."""
 
     histories: int
     cpu: float  #: seconds
-    broken: str | None = None
+    violation: str | None = None
 
 
-def of_seed(seed: int) -> Outcome:
-    """One random history, with its log where it breaks a promise."""
+def run_seed(seed: int) -> Outcome:
+    """Runs one random history; its result has the log of a broken promise."""
     history = History(seed)
-    broken = None
+    violation = None
     try:
         history.run()
     except (Violation, Exception) as error:
         log = "\n".join("  " + ": ".join(step) for step in history.log)
-        broken = f"{log}\n{error!r}\nseed {seed}, at {history.provider}"
-    return Outcome(1, 0.0, broken)
+        violation = f"{log}\n{error!r}\nseed {seed}, at {history.provider}"
+    return Outcome(1, 0.0, violation)
 
 
-def of_seeds(first: int, histories: int) -> Outcome:
-    """Random histories from seed ``first`` on; of broken ones, the shortest story."""
-    started, stories = time.process_time(), list[str]()
+def run_seeds(first: int, histories: int) -> Outcome:
+    """Runs random histories from seed ``first`` on; keeps the shortest violation."""
+    started, violations = time.process_time(), list[str]()
     for seed in range(first, first + histories):
-        broken = of_seed(seed).broken
-        if broken is not None:
-            stories.append(broken)
-    broken = min(stories, key=len, default=None)
-    return Outcome(histories, time.process_time() - started, broken)
+        violation = run_seed(seed).violation
+        if violation is not None:
+            violations.append(violation)
+    violation = min(violations, key=len, default=None)
+    return Outcome(histories, time.process_time() - started, violation)
 
 
-def of_course(course: Course, *, pairs: bool) -> Outcome:
-    """Every crash point of one course, and every pair of them where asked."""
+def run_course(course: Course, *, pairs: bool) -> Outcome:
+    """Runs every crash point of one course, and with ``pairs`` every pair of them."""
     started, ran = time.process_time(), 0
     try:
         for _ in course.crashes(pairs=pairs):
@@ -65,22 +65,22 @@ def of_course(course: Course, *, pairs: bool) -> Outcome:
     return Outcome(ran, time.process_time() - started)
 
 
-def quiet() -> None:
-    """The product's own warnings tell nothing here; whoever runs histories calls it."""
+def silence_logs() -> None:
+    """Switches the product's logs off, in each process that runs histories."""
     logging.disable(logging.CRITICAL)
 
 
 def crash_points(*, pairs: Sequence[str], processes: int) -> Iterator[Outcome]:
-    """All courses: every crash point, and in the fault_plans ``pairs`` every pair."""
-    quiet()
+    """Runs every crash point of all courses, with pairs in the plans ``pairs``."""
+    silence_logs()
     all_courses = courses()
     if processes == 1:
         for course in all_courses:
-            yield of_course(course, pairs=course.fault_plan in pairs)
+            yield run_course(course, pairs=course.fault_plan in pairs)
         return
     with _pool(processes) as pool:
         running = [
-            pool.submit(of_course, course, pairs=course.fault_plan in pairs)
+            pool.submit(run_course, course, pairs=course.fault_plan in pairs)
             for course in all_courses
         ]
         for future in running:
@@ -90,22 +90,22 @@ def crash_points(*, pairs: Sequence[str], processes: int) -> Iterator[Outcome]:
 def random_histories(
     *, seed: int, histories: int | None, seconds: float | None, processes: int
 ) -> Iterator[Outcome]:
-    """Seeds from ``seed`` on, until so many have run or so much time has passed."""
-    quiet()
+    """Runs seeds from ``seed`` on, up to the number of histories or of seconds."""
+    silence_logs()
     chunks = _chunks(seed, histories)
     ends = None if seconds is None else time.monotonic() + seconds
     if processes == 1:
         for first, size in chunks:
             if ends is not None and time.monotonic() > ends:
                 return
-            yield of_seeds(first, size)
+            yield run_seeds(first, size)
         return
     with _pool(processes) as pool:
         running = set[Future[Outcome]]()
         for first, size in chunks:
             if ends is not None and time.monotonic() > ends:
                 break
-            running.add(pool.submit(of_seeds, first, size))
+            running.add(pool.submit(run_seeds, first, size))
             if len(running) > processes:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -122,7 +122,7 @@ def _chunks(seed: int, histories: int | None) -> Iterator[tuple[int, int]]:
 
 def _pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=quiet
+        processes, mp_context=get_context("spawn"), initializer=silence_logs
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 
 class Fault(StrEnum):
-    """What becomes of one call to a provider."""
+    """The outcome of one call to a provider."""
 
     NONE = "none"
     REFUSED = "refused"  #: no connection: provably not sent
@@ -19,75 +19,70 @@ class Fault(StrEnum):
     SLOW = "slow"  #: carried out after the caller gave up; until then in flight
     ERROR_BEFORE = "error_before"  #: a 500, nothing carried out
     ERROR_AFTER = "error_after"  #: a 500, yet carried out
-    GATEWAY = "gateway"  #: slow, and a 504 that says: do not send this again
+    GATEWAY = "gateway"  #: slow, and a 504 that forbids a resend
     RATE_LIMITED = "rate_limited"
     UNAUTHORIZED = "unauthorized"
 
 
 class Payer(StrEnum):
-    """What the payer's bank makes of a call that reached the provider."""
+    """The decision of the payer's bank about a call that reached the provider."""
 
     PAYS = "pays"
     DECLINES = "declines"
     MUST_ACT = "must_act"  #: the payer has to confirm first
-    PENDS = "pends"  #: taken, decided later
+    PENDS = "pends"  #: accepted, decided later
 
 
-class Acts(StrEnum):
-    """What a payer who must act does, and when."""
+class PayerAction(StrEnum):
+    """The action of a payer who must act, and its time."""
 
     AGREES = "agrees"
-    AT_ONCE = "at_once"  #: before anybody asks
-    LATE = "late"  #: when little is left of the time for it
+    AT_ONCE = "at_once"  #: before the first lookup
+    LATE = "late"  #: shortly before the deadline
     REFUSES = "refuses"
     NEVER = "never"  #: closes the browser
 
 
 class Chance(Protocol):
-    """Luck, as far as the world around the product goes."""
+    """Decides the events around the product."""
 
     def fault(self) -> Fault:
-        """Of the next call to a provider."""
+        """The fault of the next call to a provider."""
 
     def payer(self) -> Payer:
-        """Of the next charge, authorization or refund that is carried out."""
+        """The decision about the next charge, authorization or refund."""
 
-    def acts(self) -> Acts:
-        """Of the next payer who must act."""
+    def payer_action(self) -> PayerAction:
+        """The action of the next payer who must act."""
 
-    def fails(self, what: str) -> bool:
-        """Whether the next ``what`` goes wrong."""
+    def fails(self, event: str) -> bool:
+        """Whether the next event of this kind goes wrong."""
 
     def fraction(self) -> float:
-        """Uniform in [0, 1)."""
+        """A uniform number in [0, 1)."""
 
 
-class Healthy:
+class NoFaults:
     """Nothing goes wrong."""
 
     def fault(self) -> Fault:
-        """See Chance."""
         return Fault.NONE
 
     def payer(self) -> Payer:
-        """See Chance."""
         return Payer.PAYS
 
-    def acts(self) -> Acts:
-        """See Chance."""
-        return Acts.AGREES
+    def payer_action(self) -> PayerAction:
+        return PayerAction.AGREES
 
-    def fails(self, what: str) -> bool:
-        """See Chance."""
+    def fails(self, event: str) -> bool:
         return False
 
     def fraction(self) -> float:
-        """See Chance."""
         return 0.5
 
 
-class Scripted(Healthy):
-    """The first calls meet ``faults`` and ``payers``, in order; then all is well."""
+class ScriptedChance(NoFaults):
+    """``faults`` and ``payers`` for the first calls, in order; later calls succeed."""
 
     def __init__(
         self, faults: Sequence[Fault] = (), payers: Sequence[Payer] = ()
@@ -95,54 +90,47 @@ class Scripted(Healthy):
         self._faults, self._payers = list(faults), list(payers)
 
     def fault(self) -> Fault:
-        """See Chance."""
         return self._faults.pop(0) if self._faults else Fault.NONE
 
     def payer(self) -> Payer:
-        """See Chance."""
         return self._payers.pop(0) if self._payers else Payer.PAYS
 
 
 _FAULTS: Final = tuple(Fault)
 _WEIGHTS: Final = tuple(accumulate((50, 4, 10, 12, 10, 6, 8, 3, 4, 2)))
 _PAYERS: Final = (Payer.PAYS, Payer.DECLINES, Payer.MUST_ACT, Payer.PENDS)
-_ACTS: Final = tuple(Acts)
+_ACTS: Final = tuple(PayerAction)
 
-#: How often what goes wrong.
+#: The probability of each failure.
 _FAILS: Final = {
     "store": 0.015,  #: the database does not answer, before or after its effect
     "notify": 0.10,  #: a message is lost
     "echo": 0.05,  #: a message comes twice
-    "breaker": 0.05,  #: the account's breaker is closed
-    "amount": 0.01,  #: another amount moves than was asked for
-    "hold": 0.1,  #: money is let go within minutes
-    "again": 0.25,  #: a payer who has agreed must agree once more
-    "invoice": 0.5,  #: PayPal looks at the invoice last, and another no comes first
+    "breaker": 0.05,  #: the account's breaker is open
+    "amount": 0.01,  #: the moved amount differs from the requested one
+    "hold": 0.1,  #: the hold ends within minutes
+    "again": 0.25,  #: a second agreement of the payer is needed
+    "invoice": 0.5,  #: PayPal refuses for another reason before it checks the invoice
 }
 
 
-class Lucky:
-    """Everything goes wrong now and then."""
+class RandomChance:
+    """Lets everything go wrong at random."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
 
     def fault(self) -> Fault:
-        """See Chance."""
         return self._random.choices(_FAULTS, cum_weights=_WEIGHTS)[0]
 
     def payer(self) -> Payer:
-        """See Chance."""
         return self._random.choices(_PAYERS, cum_weights=(74, 83, 93, 100))[0]
 
-    def acts(self) -> Acts:
-        """See Chance."""
+    def payer_action(self) -> PayerAction:
         return self._random.choices(_ACTS, cum_weights=(50, 65, 80, 90, 100))[0]
 
-    def fails(self, what: str) -> bool:
-        """See Chance."""
-        return self._random.random() < _FAILS[what]
+    def fails(self, event: str) -> bool:
+        return self._random.random() < _FAILS[event]
 
     def fraction(self) -> float:
-        """See Chance."""
         return self._random.random()

@@ -12,7 +12,7 @@ from domain.payments.operation import Kind
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that changes something, as it arrives."""
+    """A request with an effect, as it arrives."""
 
     key: str
     body: str
@@ -21,28 +21,28 @@ class Call:
     amount: int
     currency: str
     final: bool
-    approved: bool  #: the payer agreed to what an earlier call made
-    several: bool  #: captures are wanted one after the other
-    token: bool  #: of the payer's; without one PayPal has the payer approve
-    refs: Mapping[str, str]  #: of the object that it is about
+    approved: bool  #: the payer agreed to the object of an earlier call
+    multicapture: bool  #: several captures are requested
+    token: bool  #: has the payer's token; without one the payer approves at PayPal
+    refs: Mapping[str, str]  #: of the payment's objects
 
 
 class Stage(StrEnum):
-    """Where an object of the provider's is."""
+    """The state of an object at the provider."""
 
     DECLINED = "declined"
-    ACTING = "acting"  #: the payer has yet to agree
-    APPROVED = "approved"  #: the payer agreed, and whoever asked has to go on
+    ACTION_REQUIRED = "action_required"  #: the payer has yet to agree
+    APPROVED = "approved"  #: the payer agreed; the order can be carried out
     PENDING = "pending"
     HELD = "held"
     DONE = "done"
-    LET_GO = "let_go"
-    FORGOTTEN = "forgotten"  #: an order whose time ran out; nobody can tell of it
+    RELEASED = "released"
+    FORGOTTEN = "forgotten"  #: an order after its deadline, unknown to lookups
 
 
 @dataclass(slots=True)
 class Entry:
-    """A payment, a capture or a refund as the provider keeps it."""
+    """A payment, a capture or a refund in the provider's books."""
 
     id: str
     kind: Kind
@@ -50,17 +50,17 @@ class Entry:
     amount: int
     currency: str
     stage: Stage
-    decided_at: datetime | None = None  #: when what pends is done
-    agreed_at: datetime | None = None  #: when the payer who must act does
-    refuses: bool = False  #: what they do then is to refuse
-    asked_at: datetime | None = None  #: an order's time runs from here
+    decided_at: datetime | None = None  #: when a pending object ends
+    agreed_at: datetime | None = None  #: when the payer acts
+    refuses: bool = False  #: the payer's action is a refusal
+    asked_at: datetime | None = None  #: the start of an order's lifetime
     expires_at: datetime | None = None
     honored_until: datetime | None = None
     expired: bool = False
-    several: bool = False  #: a capture may leave the rest on hold
+    multicapture: bool = False  #: a capture may leave the rest on hold
     captured: int = 0
     refunded: int = 0
     parts: list[Entry] = field(default_factory=list)  #: captures and refunds
-    of: str | None = None  #: of a refund: the charge or capture
-    by_others: bool = False  #: somebody made it in the dashboard
-    fails_at: datetime | None = None  #: a refund that was made comes back then
+    parent: str | None = None  #: the charge or capture of a refund
+    is_external: bool = False  #: made in the dashboard
+    fails_at: datetime | None = None  #: when a completed refund fails

@@ -1,4 +1,4 @@
-"""Every crash point, and every pair of them, of a few short histories."""
+"""Runs every crash point, and every pair of them, of a few short histories."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from tests.simulation.chance import Fault, Payer, Scripted
-from tests.simulation.people import (
-    Asking,
+from tests.simulation.chance import Fault, Payer, ScriptedChance
+from tests.simulation.clients import (
+    FollowUp,
     capture,
     follow_up,
     refund,
@@ -42,7 +42,7 @@ def _authorizes(world: World) -> list[Actor]:
 
 
 def _authorizes_parts(world: World) -> list[Actor]:
-    asked = submission(world.provider.name, manual=True, several=True)
+    asked = submission(world.provider.name, manual=True, multicapture=True)
     return [submit(world, "pay", asked, "f")]
 
 
@@ -80,10 +80,10 @@ def _refunds_twice(world: World) -> list[Actor]:
     ]
 
 
-def _follow(world: World, key: str, asking: Asking) -> Actor:
-    """The client that paid asks for more of the payment."""
+def _follow(world: World, key: str, request: FollowUp) -> Actor:
+    """Requests a follow-up of the payment that was submitted first."""
     paid = [one for one in world.oracle.known.values() if one.find_by_key("pay")]
-    return follow_up(world, key, paid[0].id if paid else "pay_none", asking, "f")
+    return follow_up(world, key, paid[0].id if paid else "pay_none", request, "f")
 
 
 SCENARIOS: Final[dict[str, Sequence[Step]]] = {
@@ -97,7 +97,7 @@ SCENARIOS: Final[dict[str, Sequence[Step]]] = {
     "charge, two racing refunds": (_pays, _refunds_twice),
 }
 
-#: What the calls meet, one after the other; then all is well.
+#: The faults of the first calls, in order; later calls succeed.
 FAULT_PLANS: Final[dict[str, tuple[Sequence[Fault], Sequence[Payer]]]] = {
     "fine": ((), ()),
     "first answer lost": ((Fault.ANSWER_LOST,), ()),
@@ -122,19 +122,19 @@ class Course:
     scenario: str
     fault_plan: str
     provider: ProviderName
-    alternate: bool  #: actors take turns at every boundary; else one after the other
+    alternate: bool  #: actors alternate at every boundary; else one after the other
 
     def run(self, crash_at: Collection[int]) -> World:
-        """The world afterwards. Raises Violation where a promise was broken."""
+        """Returns the world at the end. Raises Violation if a promise was broken."""
         faults, payers = FAULT_PLANS[self.fault_plan]
-        world = World(self.provider, Scripted(faults, payers), crash_at=crash_at)
+        world = World(self.provider, ScriptedChance(faults, payers), crash_at=crash_at)
         try:
             for step in SCENARIOS[self.scenario]:
                 self._play(world, step)
             world.heal()
             world.judge()
             if not crash_at:
-                _went_well(world, self.fault_plan)
+                _check_progress(world, self.fault_plan)
         except Violation as broken:
             raise Violation(
                 f"{self}, crashes at {sorted(crash_at)}: {broken}"
@@ -142,7 +142,7 @@ class Course:
         return world
 
     def crashes(self, *, pairs: bool) -> Iterator[tuple[int, ...]]:
-        """Runs every single crash point, and every pair where asked; yields each."""
+        """Runs every crash point, with ``pairs`` every pair too; yields each."""
         yield ()
         for first in range(1, self.run(()).scheduler.passed + 1):
             yield (first,)
@@ -153,9 +153,11 @@ class Course:
 
     def _play(self, world: World, step: Step) -> None:
         actors = step(world)
-        self._go_on(world, actors)
+        self._resume_all(world, actors)
         if any(actor.process.dead for actor in actors):
-            self._go_on(world, step(world))  # a client that heard nothing asks again
+            self._resume_all(
+                world, step(world)
+            )  # a client without an answer repeats its request
         for _ in range(_ROUNDS):
             ids = world.queue.take(10)
             if not ids:
@@ -163,20 +165,20 @@ class Course:
             actors = [world.work(0, ids)]
             if self.alternate:
                 actors.append(world.work(1, ids))
-            self._go_on(world, actors)
+            self._resume_all(world, actors)
 
-    def _go_on(self, world: World, actors: Sequence[Actor]) -> None:
+    def _resume_all(self, world: World, actors: Sequence[Actor]) -> None:
         scheduler = world.scheduler
         if not self.alternate:
-            world.finish(*actors)
+            world.run_to_end(*actors)
         while scheduler.actors:
             for actor in list(scheduler.actors):
                 if actor in scheduler.actors:
                     scheduler.resume(actor)
 
 
-def _went_well(world: World, fault_plan: str) -> None:
-    """Without crashes and faults, money moved: the model itself is not idle."""
+def _check_progress(world: World, fault_plan: str) -> None:
+    """Checks that money moves without crashes and faults."""
     done = [
         one
         for payment in world.oracle.known.values()
@@ -184,11 +186,11 @@ def _went_well(world: World, fault_plan: str) -> None:
         if one.state is State.SUCCEEDED and one.kind is not Kind.VOID
     ]
     if fault_plan == "fine" and not done:
-        raise Violation("nothing succeeded in fine fault_plan")
+        raise Violation("no operation succeeded without faults")
 
 
 def courses(*, fault_plans: Sequence[str] = tuple(FAULT_PLANS)) -> list[Course]:
-    """Every scenario in every one of ``fault_plans``, at both providers, both ways."""
+    """Returns every scenario in each fault plan, at both providers, in both orders."""
     return [
         Course(scenario, fault_plan, provider, alternate)
         for scenario, fault_plan, provider, alternate in product(

@@ -1,4 +1,4 @@
-"""Random histories: the seed alone decides each of them."""
+"""Random histories, each determined by its seed."""
 
 from __future__ import annotations
 
@@ -16,29 +16,27 @@ from domain.payments.operator_actions import Evidence
 from domain.payments.states import STUCK, State
 from domain.payments.submission import ProviderName, Submission
 from domain.replays import Search
-from tests.simulation.chance import Lucky
+from tests.simulation.chance import RandomChance
 from tests.simulation.dashboard import Dashboard
-from tests.simulation.people import (
-    Asking,
+from tests.simulation.clients import (
+    FollowUp,
     capture,
-    carries_out_replays,
     follow_up,
-    has_replayed,
     refund,
-    resolves,
     submission,
     submit,
     void,
 )
+from tests.simulation.operators import run_replays, start_replay, resolve_operation
 from tests.simulation.scheduler import Actor
-from tests.simulation.telling import Telling
+from tests.simulation.webhooks import WebhookSource
 from tests.simulation.world import World
 
-#: Turns of one history before all is healed, at most.
-_TURNS: Final = 140
-#: Turns after a replay of all that was stuck.
-_REPLAY_TURNS: Final = 30
-#: How far the clock jumps, and how often: past grace, leases, proofs, windows, holds.
+#: Steps of one history before all faults stop, at most.
+_STEPS: Final = 140
+#: Steps after a replay of all stuck operations.
+_REPLAY_STEPS: Final = 30
+#: Jumps of the clock and their weights: past grace, leases, proofs, windows, holds.
 _JUMPS: Final = (
     (timedelta(milliseconds=200), 30),
     (timedelta(seconds=3), 30),
@@ -55,69 +53,71 @@ _JUMP_SIZES: Final = [size for size, _ in _JUMPS]
 _JUMP_WEIGHTS: Final = list(accumulate(weight for _, weight in _JUMPS))
 
 
-#: Where payments may go on to: PayPal's own tokens are for PayPal alone.
-_ONWARD: Final = {
+#: Providers of the second account. PayPal's own tokens work at PayPal alone.
+_SECOND_PROVIDERS: Final = {
     ProviderName.STRIPE: (ProviderName.STRIPE, ProviderName.PAYPAL),
     ProviderName.PAYPAL: (ProviderName.PAYPAL,),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A follow-up that a client will ask for, maybe twice."""
+class PlannedFollowUp:
+    """A follow-up that a client requests later, maybe twice."""
 
     key: str
-    ask: Asking
-    needs: Kind  #: succeeded before, or it would only be refused
+    request: FollowUp
+    needs: Kind  #: this kind must have succeeded, or the request would be refused
 
 
 class History:
-    """One history; its seed decides all of it."""
+    """One history, determined by its seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
         provider = random.choice((ProviderName.STRIPE, ProviderName.PAYPAL))
-        #: In some, payments may go on to another account.
-        self.onward = random.choice((*_ONWARD[provider], None, None))
+        #: Some histories have a second account for reroutes.
+        self.second_provider = random.choice((*_SECOND_PROVIDERS[provider], None, None))
         self.world = World(
             provider,
-            Lucky(random),
+            RandomChance(random),
             workers=random.choice((1, 2, 2, 3)),
-            onward=self.onward,
+            second_provider=self.second_provider,
         )
         for worker in self.world.workers:
             worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
-        #: In every other history nobody has given the provider our address.
-        self.telling = Telling(self.world, random) if random.random() < 0.5 else None
-        #: In one of three somebody has the dashboard open.
+        #: Every other history has no webhooks.
+        self.webhooks = (
+            WebhookSource(self.world, random) if random.random() < 0.5 else None
+        )
+        #: One history of three has external changes.
         if random.random() < 0.33:
             self.world.dashboard = Dashboard(random)
         self.manual = random.random() < 0.5
-        self.several = self.manual and random.random() < 0.5
+        self.multicapture = self.manual and random.random() < 0.5
         self.reference = "order" if random.random() < 0.25 else None
-        #: Clients, each with the request that it repeats where it hears nothing.
-        self.asked: list[tuple[Actor, Callable[[], Actor]]] = []
-        self.replaying = False  #: a set was frozen, and not carried out yet
-        self.wishes = self._wishes()
-        self.submissions = self._submissions()
+        #: Clients, each with the request that it repeats without an answer.
+        self.requests: list[tuple[Actor, Callable[[], Actor]]] = []
+        self.replaying = False  #: a replay was started and not run yet
+        self.planned = self._plan_follow_ups()
+        self.submissions = self._plan_submissions()
 
     @property
     def log(self) -> list[tuple[str, ...]]:
-        """Who did what, in order."""
+        """The steps of all actors, in order."""
         return self.world.scheduler.log
 
     @property
     def provider(self) -> ProviderName:
-        """Where its payments are made."""
+        """The provider of its payments."""
         return self.world.provider.name
 
     def run(self) -> None:
-        """Raises Violation where a promise was broken."""
+        """Plays the history. Raises Violation if a promise was broken."""
         world, random = self.world, self.random
-        for _ in range(_TURNS):
-            self._turn()
+        for _ in range(_STEPS):
+            self._step()
             if not self.submissions and not world.scheduler.actors:
-                if not self.wishes and world.table.next_due() is None:
+                if not self.planned and world.table.next_due() is None:
                     break
         world.heal()
         world.judge()
@@ -131,7 +131,7 @@ class History:
                 world.heal()
                 world.judge()
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         world, random = self.world, self.random
         actors, luck = world.scheduler.actors, random.random()
         if actors and luck < 0.72:
@@ -142,18 +142,18 @@ class History:
             self._request()
         elif luck < 0.90:
             world.recover()
-        elif luck < 0.94 and self.telling is not None:
-            self.telling.tell()
+        elif luck < 0.94 and self.webhooks is not None:
+            self.webhooks.deliver()
         elif luck < 0.945:
-            world.others_act()
+            world.act_in_dashboard()
         elif luck < 0.96:
             world.advance(random.choices(_JUMP_SIZES, cum_weights=_JUMP_WEIGHTS)[0])
         elif luck < 0.97:
-            world.beat(int(random.random() * len(world.workers)))
+            world.renew_leases(int(random.random() * len(world.workers)))
         elif luck < 0.985:
             self._crash()
         elif luck < 0.993:
-            self._operate()
+            self._start_or_run_replay()
         elif random.random() < 0.5:
             world.admission.granted = None if world.admission.granted == 0 else 0
         else:
@@ -173,58 +173,62 @@ class History:
         world, random = self.world, self.random
         if self.submissions and random.random() < 0.6:
             key, asked, fingerprint = self.submissions.pop()
-            self._ask(lambda: submit(world, key, asked, fingerprint))
+            self._start_request(lambda: submit(world, key, asked, fingerprint))
             return
-        if not self.wishes:
+        if not self.planned:
             return
         payments = list(world.oracle.known.values())
         payment = payments[int(random.random() * len(payments))] if payments else None
         if payment is None:
             return
         done = payment.first_operation.state is State.SUCCEEDED
-        ready = done and (self.wishes[-1].needs is not Kind.CAPTURE or payment.captured)
+        ready = done and (
+            self.planned[-1].needs is not Kind.CAPTURE or payment.captured
+        )
         if ready or random.random() < 0.03:
-            wish = self.wishes.pop()
-            self._ask(lambda: follow_up(world, wish.key, payment.id, wish.ask, "f"))
+            plan = self.planned.pop()
+            self._start_request(
+                lambda: follow_up(world, plan.key, payment.id, plan.request, "f")
+            )
 
-    def _ask(self, request: Callable[[], Actor]) -> None:
-        self.asked.append((request(), request))
+    def _start_request(self, request: Callable[[], Actor]) -> None:
+        self.requests.append((request(), request))
 
     def _crash(self) -> None:
-        """A worker dies, or whoever is doing something; clients ask again later."""
+        """Crashes a worker or another process; clients repeat their requests."""
         world, random = self.world, self.random
         actors = world.scheduler.actors
         if not actors or random.random() < 0.5:
             world.crash(int(random.random() * len(world.workers)))
             return
         world.scheduler.crash(actors[int(random.random() * len(actors))].process)
-        unheard = [again for actor, again in self.asked if actor.process.dead]
-        self.asked = [one for one in self.asked if not one[0].process.dead]
-        for again in unheard:
-            self._ask(again)
+        unanswered = [again for actor, again in self.requests if actor.process.dead]
+        self.requests = [one for one in self.requests if not one[0].process.dead]
+        for again in unanswered:
+            self._start_request(again)
 
-    def _operate(self) -> None:
-        """An operator has what is stuck tried again, or what ended looked at."""
+    def _start_or_run_replay(self) -> None:
+        """Previews and starts a replay of stuck or ended operations, or runs it."""
         world, random = self.world, self.random
         if self.replaying:
-            carries_out_replays(world)
+            run_replays(world)
         elif world.oracle.known:
             state = random.choice((None, None, State.SUCCEEDED, State.REQUIRES_ACTION))
             ids = () if state is None else tuple(world.oracle.known)
-            has_replayed(world, Search(state=state, ids=ids))
+            start_replay(world, Search(state=state, ids=ids))
         self.replaying = not self.replaying
 
     def _replay_all(self) -> None:
-        """An operator has all that is stuck tried again, and it may go wrong again."""
+        """Replays all stuck operations, under new random faults."""
         world = self.world
-        world.finish(has_replayed(world, Search()))
-        world.finish(carries_out_replays(world))
-        world.has(Lucky(self.random))
-        for _ in range(_REPLAY_TURNS):
-            self._turn()
+        world.run_to_end(start_replay(world, Search()))
+        world.run_to_end(run_replays(world))
+        world.use_chance(RandomChance(self.random))
+        for _ in range(_REPLAY_STEPS):
+            self._step()
 
     def _resolve_all(self) -> None:
-        """A person reads the provider's books, and says what is in them."""
+        """Resolves all stuck operations by the provider's books."""
         world, moved = self.world, self.world.oracle.moved
         for payment in world.oracle.known.values():
             for one in payment.operations:
@@ -232,23 +236,23 @@ class History:
                     done = one.id in moved
                     verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
                     found = Evidence(verdict, amount=moved.get(one.id))
-                    # A dead letter's verdict has no amount, nor a void's.
-                    resolves(world, payment.id, one.id, found)
-        world.finish()
+                    # Verdicts of dead letters and voids have no amount.
+                    resolve_operation(world, payment.id, one.id, found)
+        world.run_to_end()
 
     def _operations(self) -> list[Operation]:
         known = self.world.oracle.known.values()
         return [one for payment in known for one in payment.operations]
 
-    def _submissions(self) -> list[tuple[str, Submission, str]]:
+    def _plan_submissions(self) -> list[tuple[str, Submission, str]]:
         random = self.random
-        # At another provider's the payer's token is worth nothing.
-        same = self.onward in (None, self.provider)
+        # The payer's token is worthless at another provider.
+        same = self.second_provider in (None, self.provider)
         provider = self.provider if same else None
         asked = submission(
             provider,
             manual=self.manual,
-            several=self.several,
+            multicapture=self.multicapture,
             reference=self.reference,
         )
         first = [("pay-1", asked, "f")]
@@ -258,22 +262,24 @@ class History:
             first.append(("pay-2", asked, "f"))
         return first
 
-    def _wishes(self) -> list[Wish]:
-        """The follow-ups, the last one first."""
+    def _plan_follow_ups(self) -> list[PlannedFollowUp]:
+        """Returns the follow-ups, the last one first."""
         random, world = self.random, self.world
-        wishes: list[Wish] = []
+        planned: list[PlannedFollowUp] = []
         if random.random() < 0.6:
             for number in range(random.choice((1, 2, 2, 3))):
                 amount = random.choice((60, 60, 40, None))
-                wishes.append(Wish(f"r{number}", refund(world, amount), Kind.CAPTURE))
+                planned.append(
+                    PlannedFollowUp(f"r{number}", refund(world, amount), Kind.CAPTURE)
+                )
         if self.manual and random.random() < 0.9:
             for number in range(random.choice((1, 1, 2, 2))):
                 amount, final = random.choice((60, 40, None)), random.random() < 0.5
                 ask = capture(world, amount, final=final)
-                wishes.append(Wish(f"c{number}", ask, Kind.AUTHORIZE))
+                planned.append(PlannedFollowUp(f"c{number}", ask, Kind.AUTHORIZE))
             if random.random() < 0.4:
-                wishes.append(Wish("v", void(world), Kind.AUTHORIZE))
-                wishes[-2:] = random.sample(wishes[-2:], 2)
-        if wishes and random.random() < 0.3:
-            wishes.append(wishes[-1])  # the same key once more
-        return wishes
+                planned.append(PlannedFollowUp("v", void(world), Kind.AUTHORIZE))
+                planned[-2:] = random.sample(planned[-2:], 2)
+        if planned and random.random() < 0.3:
+            planned.append(planned[-1])  # the same key once more
+        return planned

@@ -1,6 +1,6 @@
 """Mutants of the product: the simulation proves only faults that it detects.
 
-``judging`` applies each to a copy of the packages, on which the simulation must fail.
+``mutant_runs`` applies each to a copy of the packages. The simulation must fail on it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 class Mutant:
     """``before`` occurs once in ``file`` and is replaced by ``after``.
 
-    ``test`` must fail on it where histories reach the fault too seldom or never. The
-    model of the provider, with its memory of keys, may hide the fault from them.
+    ``test`` must fail on it if histories reach the fault too rarely or never. The
+    provider's model with its stored keys may hide the fault from them.
     """
 
     name: str
@@ -46,13 +46,13 @@ MUTANTS: Final = (
         "if one.claim]",
     ),
     Mutant(
-        "a call made without its send written down",
+        "a call made without a recorded send",
         "application/attempt.py",
         "    won = context.store.claim_many(claims)\n",
         "    won = claims\n",
     ),
     Mutant(
-        "the payer's approval sent under the key that asked for it",
+        "the payer's approval sent under the first key",
         "domain/payments/apply_answer.py",
         "            generation=operation.generation + 1,\n",
         "",
@@ -77,7 +77,7 @@ MUTANTS: Final = (
         "    if made is None:",
     ),
     Mutant(
-        "a payment that recovery does not see",
+        "a payment that recovery does not find",
         "application/accept.py",
         "        due_at=max(now + WAKEUP_GRACE, starts_at),",
         "        due_at=None,",
@@ -113,7 +113,7 @@ MUTANTS: Final = (
         "ABSENCE_PROOF_DELAY: Final = timedelta(0)",
     ),
     Mutant(
-        "absence of the time when it is written down",
+        "absence by the time of the record",
         "domain/payments/apply_lookup.py",
         "    if send is None or asked_at >= send.last_at + ABSENCE_PROOF_DELAY:",
         "    if send is None or now >= send.last_at + ABSENCE_PROOF_DELAY:",
@@ -151,7 +151,7 @@ MUTANTS: Final = (
         test="tests/unit/domain/payments/test_forgotten_objects.py",
     ),
     Mutant(
-        "another amount than was asked for believed",
+        "an amount other than the requested one believed",
         "domain/payments/apply_answer.py",
         "    return answer.moved != (requested if moves else None)",
         "    return False",
@@ -182,7 +182,7 @@ MUTANTS: Final = (
         test="tests/unit/domain/payments/test_apply_lookup.py",
     ),
     Mutant(
-        "the no of one order believed while another may have been paid",
+        "a refusal of one order believed while another may be paid",
         "domain/payments/apply_answer.py",
         "    return operation.may_have_duplicate_order and answer.verdict in"
         " _NEGATIVE_VERDICTS",
@@ -190,7 +190,7 @@ MUTANTS: Final = (
         test="tests/unit/domain/payments/test_duplicate_orders.py",
     ),
     Mutant(
-        "the no of a first send believed while a second is at work",
+        "a refusal of a first send believed during a second",
         "domain/payments/apply_answer.py",
         "    return send is not None and send.is_resend and answer.verdict in"
         " _NEGATIVE_VERDICTS",
@@ -210,13 +210,13 @@ MUTANTS: Final = (
         "sum(one.moved for one in refunds)",
     ),
     Mutant(
-        "a rest left on hold where the card takes one capture",
+        "a rest left on hold though the card allows one capture",
         "domain/payments/follow_ups.py",
         "    releases = wants_release or not payment.may_capture_in_parts",
         "    releases = wants_release",
     ),
     Mutant(
-        "a reservation given back while unknown",
+        "a reservation released while unknown",
         "domain/payments/operation.py",
         "        return 0 if self.is_terminal else self.amount",
         "        return self.amount if self.state is State.QUEUED else 0",
@@ -246,7 +246,7 @@ MUTANTS: Final = (
         "    after = replace(operation, **done)\n",
     ),
     Mutant(
-        "a lookup before a send that forgets the send",
+        "a lookup before a send that drops the send",
         "domain/payments/apply_lookup.py",
         "    after = replace(operation, due_at=now, lookups_since=None,"
         " lookup_count=0)",
@@ -254,39 +254,39 @@ MUTANTS: Final = (
         " lookup_count=0)",
     ),
     Mutant(
-        "a lost answer that goes on to another account",
+        "a lost answer rerouted to another account",
         "domain/payments/routing.py",
         "    if isinstance(outcome, (NotSent, Misconfigured)):",
         "    if isinstance(outcome, ProviderError):",
     ),
     Mutant(
-        "an unknown that goes on to another account",
+        "an unknown operation rerouted to another account",
         "domain/payments/routing.py",
         "    is_running = operation.state is State.RUNNING\n",
         "    operation, is_running = replace(operation, state=State.RUNNING), True\n",
     ),
     Mutant(
-        "what others did not taken over",
+        "external movements ignored",
         "domain/payments/external_changes.py",
         "        payment = _with_movement(before, payment, one, now)",
         "        assert now",
     ),
     Mutant(
-        "a refund of others believed beyond what was captured",
+        "an external refund believed beyond the captured amount",
         "domain/payments/external_changes.py",
         "        if target is None or payment.unrefunded_amount(target) < amount:",
         "        if target is None:",
         test="tests/unit/domain/payments/test_external_changes.py",
     ),
     Mutant(
-        "a refund believed beyond what was captured",
+        "a refund believed beyond the captured amount",
         "domain/payments/apply_answer.py",
         "    return others and operation.amount > left",
         "    return False",
         test="tests/unit/domain/payments/test_external_changes.py",
     ),
     Mutant(
-        "a capture of others counted again by each look",
+        "an external capture counted again by each lookup",
         "domain/payments/external_changes.py",
         "    amount = found.money.minor - sum(one.amount for one in known)",
         "    amount = found.money.minor",

@@ -1,4 +1,4 @@
-"""The promises, checked at every write and every call, and once more at the end."""
+"""The promises, checked at every write, at every call and at the end."""
 
 from __future__ import annotations
 
@@ -10,160 +10,170 @@ from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Event, Payment
 from domain.payments.states import CORRECTIONS, STUCK, TERMINAL, State
 from domain.payments.submission import DuplicatePolicy
-from tests.simulation.dashboard import OTHERS
+from tests.simulation.dashboard import EXTERNAL
 from tests.simulation.entries import Call
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Violation
 
-#: States in which a send may have moved money and we do not know.
+#: States after a send with an unknown result.
 _OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
-#: What takes money from the payer, or puts it on hold.
-_TAKES: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
-#: Where money may have moved though our books do not say so.
+#: Kinds that take or hold money of the payer.
+_COLLECTING: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
+#: States in which money may have moved without an entry in our books.
 _MAY_HAVE_MOVED: Final = frozenset({State.REVIEW, State.REQUIRES_ACTION})
-#: Before and after a look that proved that the provider never had it; what others left
-#: no money for is rejected with it.
+#: States before and after a lookup that proved absence. REJECTED is for follow-ups
+#: whose money was moved externally.
 _UNPROVEN: Final = frozenset({State.UNKNOWN, State.REVIEW})
 _PROVEN: Final = frozenset({State.RETRYING, State.DEAD, State.REJECTED})
-#: From here a payment may go on to another account.
-_FREE: Final = frozenset({State.QUEUED, State.RETRYING, State.RUNNING})
+#: States from which a payment may be rerouted.
+_REROUTABLE: Final = frozenset({State.QUEUED, State.RETRYING, State.RUNNING})
 _CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items()}
 
 
 @dataclass(slots=True)
 class Oracle:
-    """What it knows of each payment is what was written last."""
+    """Checks the promises against the last write of each payment."""
 
     providers: Mapping[str, SimulatedProvider]  #: by account
     moved: Mapping[str, int]  #: over all accounts, by operation
     known: dict[str, Payment] = field(default_factory=dict)
-    #: Every key and body that was ever written down.
-    written_down: dict[str, str] = field(default_factory=dict)
-    #: Who has a payment, and by which fence.
+    #: Every recorded key and its body.
+    recorded_sends: dict[str, str] = field(default_factory=dict)
+    #: The fence and the actor of each claimed payment.
     claims: dict[str, tuple[int, Actor]] = field(default_factory=dict)
     #: Accepted requests by idempotency key: fingerprint and operation.
-    promised: dict[str, tuple[str, str]] = field(default_factory=dict)
+    promises: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def wrote(self, payments: Sequence[Payment]) -> None:
-        """``payments`` are stored now."""
+    def record_write(self, payments: Sequence[Payment]) -> None:
+        """Checks and records a write of ``payments``."""
         for payment in payments:
             before = self.known.get(payment.id)
             if before is not None:
-                _follows(before, payment)
-                self._is_free(before, payment)
+                _check_step(before, payment)
+                self._check_reroute(before, payment)
             else:
-                self._stands_alone(payment)
-            _within_bounds(payment)
+                self._check_reference(payment)
+            _check_bounds(payment)
             self.known[payment.id] = payment
             for one in payment.operations:
                 if one.send is not None:
                     if one.send.key != one.provider_key:
-                        raise Violation(f"{one.send.key} names no intent of ours")
-                    self.written_down[one.send.key] = one.send.body
+                        raise Violation(
+                            f"{one.send.key} is not the key of its operation"
+                        )
+                    self.recorded_sends[one.send.key] = one.send.body
 
-    def arrived(self, payment: Payment, call: Call) -> None:
-        """``call`` reached the provider."""
-        if self.written_down.get(call.key) != call.body:
-            raise Violation(f"{call.key} was sent, and never written down")
+    def check_arrival(self, payment: Payment, call: Call) -> None:
+        """Checks that a call at the provider was recorded before."""
+        if self.recorded_sends.get(call.key) != call.body:
+            raise Violation(f"{call.key} was sent without a record")
 
-    def claimed(self, payments: Sequence[Payment], actor: Actor) -> None:
-        """``actor`` has ``payments`` now, until it settles or loses them."""
+    def record_claims(self, payments: Sequence[Payment], actor: Actor) -> None:
+        """Records that ``actor`` has claimed ``payments``."""
         for payment in payments:
             if payment.claim is not None:
                 self.claims[payment.id] = (payment.claim.fence, actor)
 
-    def settled(self, payments: Sequence[Payment], actor: Actor) -> None:
-        """``actor`` has written down what its calls came to."""
+    def check_settlement(self, payments: Sequence[Payment], actor: Actor) -> None:
+        """Checks that ``actor`` settles only payments of its own claims."""
         for payment in payments:
             claim = self.known[payment.id].claim
             fence = None if claim is None else claim.fence
             if self.claims.get(payment.id) != (fence, actor):
-                raise Violation(f"{payment.id} was settled by who had lost it")
+                raise Violation(f"{payment.id} was settled after its claim was lost")
 
-    def _stands_alone(self, new: Payment) -> None:
-        """No other payment of a guarded reference may still take money, or has."""
+    def _check_reference(self, new: Payment) -> None:
+        """Checks that no other payment of a protected reference may take money."""
         reference = new.submission.reference
         if reference is None or new.submission.duplicate_policy is DuplicatePolicy.NONE:
             return
         for one in self.known.values():
             held = one.hold is not None and one.hold.ended is None
             open_ = any(
-                operation.kind in _TAKES and operation.state not in TERMINAL
+                operation.kind in _COLLECTING and operation.state not in TERMINAL
                 for operation in one.operations
             )
             if one.submission.reference == reference:
                 if held or open_ or one.captured > one.refunded:
                     raise Violation(f"{new.id} beside {one.id}: {reference} twice")
 
-    def _is_free(self, before: Payment, after: Payment) -> None:
-        """Nobody goes on from an account that may have moved money, or may yet."""
+    def _check_reroute(self, before: Payment, after: Payment) -> None:
+        """Checks that a reroute leaves no account that may move money."""
         if before.account == after.account:
             return
         first = before.first_operation
-        if self.providers[before.account.id].may_move(first.id):
+        if self.providers[before.account.id].may_have_moved(first.id):
             raise Violation(
-                f"{first.id} went on from {before.account.id}, which has it"
+                f"{first.id} was rerouted from {before.account.id}, which has it"
             )
-        if first.state not in _FREE:
-            raise Violation(f"{first.id} went on while {first.state}")
+        if first.state not in _REROUTABLE:
+            raise Violation(f"{first.id} was rerouted while {first.state}")
 
-    def promise(self, key: str, fingerprint: str, operation: str) -> None:
-        """A client got the answer that its request is accepted."""
-        accepted = self.promised.setdefault(key, (fingerprint, operation))
+    def record_promise(self, key: str, fingerprint: str, operation: str) -> None:
+        """Records that a client's request was accepted."""
+        accepted = self.promises.setdefault(key, (fingerprint, operation))
         if accepted != (fingerprint, operation):
             raise Violation(f"{key} was accepted as two operations")
 
-    def judge(self, timelines: Mapping[str, Sequence[Event]]) -> None:
+    def check_end(self, timelines: Mapping[str, Sequence[Event]]) -> None:
         """Checks the end: nothing is lost or done twice, and all events are written."""
         operations: dict[str, Operation] = {}
         for payment in self.known.values():
-            _explained(payment, timelines[payment.id])
-            said = {
+            _check_timeline(payment, timelines[payment.id])
+            stated_amounts = {
                 str(event.data["operation"])
                 for event in timelines[payment.id]
                 if event.data.get("by") and "amount" in event.data
             }
             for one in payment.operations:
                 operations[one.id] = one
-                self._ended(payment, one)
+                self._check_operation_end(payment, one)
                 less = one.moved != one.amount and one.kind is not Kind.VOID
-                if one.state is State.SUCCEEDED and less and one.id not in said:
+                if (
+                    one.state is State.SUCCEEDED
+                    and less
+                    and one.id not in stated_amounts
+                ):
                     raise Violation(f"{one.id} succeeded with {one.moved}")
-            self._sums(payment)
-            self._hold(payment)
-        for key, (_, operation) in self.promised.items():
+            self._check_sums(payment)
+            self._check_hold(payment)
+        for key, (_, operation) in self.promises.items():
             if operation not in operations:
-                raise Violation(f"{key} was promised, and {operation} is lost")
-        known = {_moved_by(one) for one in operations.values()}
+                raise Violation(f"{key} was accepted, and {operation} is lost")
+        known = {_movement_name(one) for one in operations.values()}
         for moved in self.moved:
-            if moved not in known and self._should_know(moved):
-                raise Violation(f"{moved} moved money, and nobody knows of it")
+            if moved not in known and self._must_be_known(moved):
+                raise Violation(f"{moved} moved money that no operation shows")
 
-    def _should_know(self, moved: str) -> bool:
-        """Of what others did at the provider not, while the payment waits for a person,
-        or is of another object."""
-        if not moved.startswith(OTHERS):
+    def _must_be_known(self, moved: str) -> bool:
+        """Whether our books must have a movement.
+
+        They need no external movement of another object, or of a payment in review.
+        """
+        if not moved.startswith(EXTERNAL):
             return True
-        intent = moved.removeprefix(OTHERS).rpartition("_")[0]
+        intent = moved.removeprefix(EXTERNAL).rpartition("_")[0]
         return any(
             payment.first_operation.refs.get("intent") == intent
             and not any(one.state in STUCK for one in payment.operations)
             for payment in self.known.values()
         )
 
-    def _ended(self, payment: Payment, one: Operation) -> None:
-        moved = self.moved.get(_moved_by(one))
+    def _check_operation_end(self, payment: Payment, one: Operation) -> None:
+        moved = self.moved.get(_movement_name(one))
         if one.has_work or one.state is State.PENDING:
-            raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
+            raise Violation(f"{one.id} is {one.state}, and time does not change it")
         if one.state not in TERMINAL and not one.waiting_for:
-            raise Violation(f"{one.id} is {one.state}, and does not say what for")
+            raise Violation(f"{one.id} is {one.state}, and has no waiting_for")
         if one.state in TERMINAL and one.due_at is not None:
-            raise Violation(f"{one.id} is {one.state}, and work is owed on it")
+            raise Violation(f"{one.id} is {one.state}, and still has work")
         if one.kind is Kind.VOID:
             held = payment.first_operation.id in self.moved
             if one.state is State.SUCCEEDED and held:
-                if not self._let_go(payment, payment.first_operation):
-                    raise Violation(f"{one.id} voided what is still on hold")
+                if not self._is_released(payment, payment.first_operation):
+                    raise Violation(
+                        f"{one.id} succeeded, and the money is still on hold"
+                    )
             return
         if one.state is State.SUCCEEDED:
             if moved is None or one.moved != moved or moved > one.amount:
@@ -171,61 +181,61 @@ class Oracle:
         elif moved is None or one.state in _MAY_HAVE_MOVED:
             if one.moved:
                 raise Violation(f"{one.id} is {one.state}, and counts {one.moved}")
-        elif one.kind is not Kind.AUTHORIZE or not self._let_go(payment, one):
+        elif one.kind is not Kind.AUTHORIZE or not self._is_released(payment, one):
             raise Violation(f"{one.id} is {one.state}, and the provider moved {moved}")
 
-    def _hold(self, payment: Payment) -> None:
+    def _check_hold(self, payment: Payment) -> None:
         """Checks that a hold with a known end is not open after its release."""
         hold = payment.hold
         if hold is None or hold.ended is not None or hold.expires_at is None:
             return
-        if self._let_go(payment, payment.first_operation):
+        if self._is_released(payment, payment.first_operation):
             raise Violation(f"{payment.id} is {payment.status}, and nothing is held")
 
-    def _sums(self, payment: Payment) -> None:
-        """Between what we say and what we say may come, is what the provider moved."""
-        captured = self._moved(payment, Kind.CHARGE, Kind.CAPTURE)
-        refunded = self._moved(payment, Kind.REFUND)
+    def _check_sums(self, payment: Payment) -> None:
+        """Checks the provider's sums against ours, with and without reservations."""
+        captured = self._sum_movements(payment, Kind.CHARGE, Kind.CAPTURE)
+        refunded = self._sum_movements(payment, Kind.REFUND)
         open_first = (
             0 if payment.first_operation.is_terminal else payment.first_operation.amount
         )
         most = payment.captured + payment.capture_reserved + open_first
         if not payment.captured <= captured <= most:
-            raise Violation(f"{payment.id}: captured {captured}, we say otherwise")
+            raise Violation(f"{payment.id}: captured {captured}, our books differ")
         back = payment.refunded + payment.refund_reserved
         if not payment.refunded <= refunded <= back:
-            raise Violation(f"{payment.id}: refunded {refunded}, we say otherwise")
+            raise Violation(f"{payment.id}: refunded {refunded}, our books differ")
         if refunded > captured:
             raise Violation(f"{payment.id}: refunded {refunded} of {captured}")
 
-    def _moved(self, payment: Payment, *kinds: Kind) -> int:
+    def _sum_movements(self, payment: Payment, *kinds: Kind) -> int:
         return sum(
-            self.moved.get(_moved_by(one), 0)
+            self.moved.get(_movement_name(one), 0)
             for one in payment.operations
             if one.kind in kinds
         )
 
-    def _let_go(self, payment: Payment, operation: Operation) -> bool:
-        return self.providers[payment.account.id].bank.let_go(operation.id)
+    def _is_released(self, payment: Payment, operation: Operation) -> bool:
+        return self.providers[payment.account.id].bank.is_released(operation.id)
 
 
-def _moved_by(operation: Operation) -> str:
-    """The name that money moved by, in the providers' books."""
+def _movement_name(operation: Operation) -> str:
+    """Returns the name of an operation's movement in the providers' books."""
     if not operation.is_external:
         return operation.id
-    return f"{OTHERS}{operation.refs.get(operation.kind)}"
+    return f"{EXTERNAL}{operation.refs.get(operation.kind)}"
 
 
-def _within_bounds(payment: Payment) -> None:
+def _check_bounds(payment: Payment) -> None:
     captured, refunded = payment.captured, payment.refunded
     if captured + payment.capture_reserved > payment.authorized:
-        raise Violation(f"{payment.id}: captures beyond the authorization")
+        raise Violation(f"{payment.id}: captures exceed the authorization")
     if refunded + payment.refund_reserved > captured:
-        raise Violation(f"{payment.id}: refunds beyond what was captured")
+        raise Violation(f"{payment.id}: refunds exceed the captured amount")
 
 
-def _follows(before: Payment, after: Payment) -> None:
-    """Whether ``after`` may come of ``before`` in one write."""
+def _check_step(before: Payment, after: Payment) -> None:
+    """Checks that ``after`` may follow ``before`` in one write."""
     if after.version != before.version + 1:
         raise Violation(f"{after.id}: version {after.version} after {before.version}")
     if (
@@ -236,7 +246,7 @@ def _follows(before: Payment, after: Payment) -> None:
     for was, now in zip(before.operations, after.operations, strict=False):
         if was is now:
             continue
-        # An operator says how much moved, where that is less than was asked for.
+        # An operator may state that less than the requested amount moved.
         same_amount = now.amount == was.amount or now.amount == now.moved < was.amount
         if (was.id, was.kind) != (now.id, now.kind) or not same_amount:
             raise Violation(f"{was.id} became another operation")
@@ -255,7 +265,7 @@ def _follows(before: Payment, after: Payment) -> None:
                 raise Violation(f"{was.id}: a new generation, and no proof of absence")
 
 
-def _explained(payment: Payment, timeline: Sequence[Event]) -> None:
+def _check_timeline(payment: Payment, timeline: Sequence[Event]) -> None:
     if [event.seq for event in timeline] != list(range(1, payment.event_count + 1)):
         raise Violation(f"{payment.id}: its timeline has a gap")
     states: dict[str, object] = {}
@@ -269,4 +279,4 @@ def _explained(payment: Payment, timeline: Sequence[Event]) -> None:
         states[name] = event.data["to"]
     for one in payment.operations:
         if states.get(one.id) != one.state.value:
-            raise Violation(f"{one.id} is {one.state}, and its timeline says otherwise")
+            raise Violation(f"{one.id} is {one.state}, and its timeline differs")

@@ -12,32 +12,32 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Kind
 from domain.payments.submission import ProviderName
 from tests.simulation.books import CONFIRM, DECLINED, LATE, answer_for
-from tests.simulation.chance import Acts, Chance, Payer
+from tests.simulation.chance import PayerAction, Chance, Payer
 from tests.simulation.entries import Call, Entry, Stage
 from tests.simulation.scheduler import Violation
 
-#: How long a provider keeps money on hold.
+#: The duration of a hold.
 _HOLDS: Final = {
     ProviderName.STRIPE: timedelta(days=7),
     ProviderName.PAYPAL: timedelta(days=29),
 }
-#: Or, where the payer's bank wants it back, at most.
+#: The longest duration of a hold that the payer's bank ends early.
 _SHORT: Final = timedelta(minutes=10)
-#: PayPal vouches for an authorization that long.
-_HONORED: Final = timedelta(days=3)
-#: When what was taken but not done is decided.
-DECIDED: Final = timedelta(minutes=50)
-#: When a payer who must act has done so.
-_ACTED: Final = {
-    Acts.AGREES: timedelta(minutes=20),
-    Acts.AT_ONCE: timedelta(),
-    Acts.LATE: timedelta(hours=2, minutes=55),
-    Acts.REFUSES: timedelta(minutes=20),
+#: The honor period of an authorization at PayPal.
+_HONOR_PERIOD: Final = timedelta(days=3)
+#: The time until a pending object is decided.
+DECISION_DELAY: Final = timedelta(minutes=50)
+#: The time until the payer acts.
+_ACTION_DELAYS: Final = {
+    PayerAction.AGREES: timedelta(minutes=20),
+    PayerAction.AT_ONCE: timedelta(),
+    PayerAction.LATE: timedelta(hours=2, minutes=55),
+    PayerAction.REFUSES: timedelta(minutes=20),
 }
-#: PayPal forgets an order so long after it was made, or approved, and not carried out.
-_ORDERED: Final = timedelta(hours=3)
-#: By how much the amount is wrong where it is.
-_ODD: Final = 7
+#: The lifetime of an order at PayPal after its creation or approval.
+_ORDER_LIFETIME: Final = timedelta(hours=3)
+#: The difference of a wrong amount.
+_AMOUNT_ERROR: Final = 7
 
 
 @dataclass(slots=True)
@@ -46,32 +46,31 @@ class Payments:
 
     name: ProviderName
     clock: Callable[[], datetime]
-    account: str  #: its id; no object of one is another's
-    luck: Callable[[], Chance]
+    account: str  #: its id
+    chance: Callable[[], Chance]
     entries: dict[str, Entry] = field(default_factory=dict)
-    #: Every movement of money by the operation that it was for; each only once, over
-    #: all accounts that share this.
+    #: The amount of each movement by its operation, over all accounts that share this.
     moved: dict[str, int] = field(default_factory=dict)
-    #: The same and the voids, in order: operation, kind, minor units.
+    #: Movements and voids in order: operation, kind, minor units.
     ledger: list[tuple[str, Kind, int]] = field(default_factory=list)
     #: PayPal refuses a second payment, capture or refund of one invoice id.
     _invoices: set[str] = field(default_factory=set)
 
-    def decide(self) -> None:
-        """Whoever has not acted yet refuses to."""
+    def refuse_open_actions(self) -> None:
+        """Makes every payer who has not acted refuse."""
         for entry in self.entries.values():
-            if entry.stage is Stage.ACTING and entry.agreed_at is None:
+            if entry.stage is Stage.ACTION_REQUIRED and entry.agreed_at is None:
                 entry.agreed_at, entry.refuses = self.clock(), True
 
     def pass_time(self) -> None:
-        """Lets pending ones be decided, payers act, and orders and holds run out."""
+        """Applies due decisions and actions, and ends expired orders and holds."""
         now = self.clock()
         for entry in self.entries.values():
             if entry.decided_at is not None and entry.decided_at <= now:
                 self._decide(entry)
             if entry.agreed_at is not None and entry.agreed_at <= now:
-                self._act(entry, entry.agreed_at)
-            if entry.asked_at is not None and entry.asked_at + _ORDERED <= now:
+                self._apply_action(entry, entry.agreed_at)
+            if entry.asked_at is not None and entry.asked_at + _ORDER_LIFETIME <= now:
                 entry.stage = Stage.FORGOTTEN
                 entry.asked_at = entry.agreed_at = None
             for part in entry.parts:
@@ -88,10 +87,10 @@ class Payments:
                 and entry.expires_at is not None
                 and entry.expires_at <= now
             ):
-                entry.stage, entry.expired = Stage.LET_GO, True
+                entry.stage, entry.expired = Stage.RELEASED, True
 
     def move(self, part: Entry) -> None:
-        """All of ``part`` moves, which somebody made without us."""
+        """Moves the whole amount of an external ``part``."""
         self._move(part, part.amount)
 
     def _begin(self, call: Call, payer: Payer) -> Answer:
@@ -102,25 +101,25 @@ class Payments:
             amount=self._amount(call),
             currency=call.currency,
             stage=Stage.DECLINED,
-            several=call.several or self.name is ProviderName.PAYPAL,
+            multicapture=call.multicapture or self.name is ProviderName.PAYPAL,
         )
         self.entries[entry.id] = entry
         if payer is Payer.PAYS:
             self._decide(entry)
         elif payer is Payer.PENDS:
-            self._pend(entry)
+            self._set_pending(entry)
         elif payer is Payer.MUST_ACT:
-            self._ask(entry)
+            self._require_action(entry)
         return answer_for(entry)
 
-    def _go_on(self, call: Call, payer: Payer) -> Answer:
-        """An approved order is carried out; or its payer has to agree once more."""
+    def _continue_order(self, call: Call, payer: Payer) -> Answer:
+        """Carries out an approved order, or requires a second agreement."""
         entry = self.entries[call.refs["intent"]]
         if entry.stage is Stage.FORGOTTEN:
             return Answer(Verdict.EXPIRED, failure=LATE)
-        if entry.stage is Stage.APPROVED and self.luck().fails("again"):
-            self._ask(entry)
-        if entry.stage is Stage.ACTING:
+        if entry.stage is Stage.APPROVED and self.chance().fails("again"):
+            self._require_action(entry)
+        if entry.stage is Stage.ACTION_REQUIRED:
             return Answer(
                 Verdict.ACTION_REQUIRED,
                 refs={"intent": entry.id},
@@ -130,28 +129,31 @@ class Payments:
         if entry.stage is not Stage.APPROVED:
             raise LookupRequired("already_captured")
         if payer is Payer.PENDS:
-            self._pend(entry)
+            self._set_pending(entry)
         else:
             self._decide(entry)
         return answer_for(entry)
 
-    def _pend(self, entry: Entry) -> None:
+    def _set_pending(self, entry: Entry) -> None:
         self._invoices.add(entry.operation)
         entry.stage, entry.asked_at = Stage.PENDING, None
-        entry.decided_at = self.clock() + DECIDED
+        entry.decided_at = self.clock() + DECISION_DELAY
 
-    def _ask(self, entry: Entry) -> None:
-        """The payer must act; they may do so at once, late, or never."""
-        now, acts = self.clock(), self.luck().acts()
-        entry.stage = Stage.ACTING
+    def _require_action(self, entry: Entry) -> None:
+        """Requires an action of the payer, who acts at once, late or never."""
+        now, acts = self.clock(), self.chance().payer_action()
+        entry.stage = Stage.ACTION_REQUIRED
         if self.name is ProviderName.PAYPAL:
             entry.asked_at = now
-        acted, entry.refuses = _ACTED.get(acts), acts is Acts.REFUSES
+        acted, entry.refuses = _ACTION_DELAYS.get(acts), acts is PayerAction.REFUSES
         entry.agreed_at = now + acted if acted is not None else None
 
-    def _act(self, entry: Entry, at: datetime) -> None:
-        """At Stripe that is all it takes; an order of PayPal's waits for our word, and
-        one that was refused may yet be approved by somebody else, until it runs out."""
+    def _apply_action(self, entry: Entry, at: datetime) -> None:
+        """Applies the payer's action.
+
+        Stripe then decides. An approved order of PayPal waits for our call; a refused
+        one may still be approved until its end.
+        """
         entry.agreed_at = None
         if self.name is ProviderName.STRIPE:
             if entry.refuses:
@@ -162,7 +164,7 @@ class Payments:
             entry.stage, entry.asked_at = Stage.APPROVED, at
 
     def _decide(self, entry: Entry) -> None:
-        """The payer's bank says yes."""
+        """Applies the consent of the payer's bank."""
         entry.decided_at = entry.asked_at = None
         if entry.kind is Kind.AUTHORIZE:
             entry.stage = Stage.HELD
@@ -172,17 +174,21 @@ class Payments:
         self._move(entry, entry.amount)
 
     def _hold(self, entry: Entry) -> None:
-        """For as long as usual, or until the payer's bank wants it back."""
+        """Sets the end of a hold: the usual one, or an early one by the bank."""
         now, lasts = self.clock(), _HOLDS[self.name]
-        if self.luck().fails("hold"):
-            lasts = _SHORT * self.luck().fraction()
+        if self.chance().fails("hold"):
+            lasts = _SHORT * self.chance().fraction()
         entry.expires_at = now + lasts
         if self.name is ProviderName.PAYPAL:
-            entry.honored_until = min(entry.expires_at, now + _HONORED)
+            entry.honored_until = min(entry.expires_at, now + _HONOR_PERIOD)
 
     def _amount(self, call: Call) -> int:
-        """What moves: what was asked for, but for a mistake of the provider's."""
-        return call.amount - _ODD if self.luck().fails("amount") else call.amount
+        """Returns the requested amount, or a wrong one by a provider's mistake."""
+        return (
+            call.amount - _AMOUNT_ERROR
+            if self.chance().fails("amount")
+            else call.amount
+        )
 
     def _move(self, entry: Entry, amount: int) -> None:
         if entry.operation in self.moved:

@@ -1,4 +1,4 @@
-"""The product's ports as one process sees them: each call passes two boundaries."""
+"""The product's ports for one process. Each call passes two boundaries."""
 
 from __future__ import annotations
 
@@ -36,107 +36,91 @@ class WatchedStore:
         self._oracle = oracle
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-
         def insert() -> list[Payment]:
             stored = self._store.insert_many(payments)
             new = {payment.id for payment in payments}
-            self._oracle.wrote([one for one in stored if one.id in new])
+            self._oracle.record_write([one for one in stored if one.id in new])
             return stored
 
         return self._call("inserts", insert)
 
     def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
-
         def amend() -> Payment | None:
             stored = self._store.amend(payment)
-            self._oracle.wrote([stored] if stored is not None else [])
+            self._oracle.record_write([stored] if stored is not None else [])
             return stored
 
         return self._call("amends", amend)
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """See PaymentStore."""
         return self._call("loads", lambda: self._store.load_due(ids))
 
     def postpone(self, ids: Sequence[str], by: timedelta) -> None:
-        """See PaymentStore."""
-        self._call("puts off", lambda: self._store.postpone(ids, by))
+        self._call("postpones", lambda: self._store.postpone(ids, by))
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-
         def claim() -> list[Payment]:
             won = self._store.claim_many(payments)
-            self._oracle.wrote(won)
-            self._oracle.claimed(won, self._scheduler.current)
+            self._oracle.record_write(won)
+            self._oracle.record_claims(won, self._scheduler.current)
             return won
 
         return self._call("claims", claim)
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-
         def settle() -> list[Payment]:
             done = self._store.settle_many(payments)
-            self._oracle.settled(done, self._scheduler.current)
-            self._oracle.wrote(done)
+            self._oracle.check_settlement(done, self._scheduler.current)
+            self._oracle.record_write(done)
             return done
 
         return self._call("settles", settle)
 
     def load_leased(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         return self._call(
-            "asks what it holds", lambda: self._store.load_leased(payments)
+            "loads leased payments", lambda: self._store.load_leased(payments)
         )
 
     def renew_leases(self, ids: Sequence[str]) -> None:
-        """See PaymentStore."""
         self._call("renews", lambda: self._store.renew_leases(ids))
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See PaymentStore."""
-        return self._call("asks what is due", lambda: self._store.find_due_ids(limit))
+        return self._call("finds due payments", lambda: self._store.find_due_ids(limit))
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
-        """See PaymentStore."""
         return self._call("reads", lambda: self._store.get(scope, payment_id))
 
     def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
-        """See PaymentStore."""
         return self._call(
             "reads", lambda: self._store.find_by_key(scope, idempotency_key)
         )
 
     def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
-        """See PaymentStore."""
         return self._call("lists", lambda: self._store.list_payments(scope, query))
 
     def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
-        """See PaymentStore."""
         return self._call("reads", lambda: self._store.load_timeline(scope, payment_id))
 
     def find_settled(self, ids: Sequence[str]) -> set[str]:
-        """See PaymentStore."""
-        return self._call("asks what is settled", lambda: self._store.find_settled(ids))
+        return self._call(
+            "finds settled payments", lambda: self._store.find_settled(ids)
+        )
 
-    def _call(self, what: str, call: Callable[[], T]) -> T:
-        """The database may be away before the effect, or the connection after it."""
-        self._scheduler.boundary(what)
+    def _call(self, step: str, call: Callable[[], T]) -> T:
+        """Makes a call. It may fail before its effect or after it."""
+        self._scheduler.boundary(step)
         chance = self._chance()
         if chance.fails("store"):
             raise StoreUnavailable
         answer = call()
-        self._scheduler.boundary(f"{what}: done")
+        self._scheduler.boundary(f"{step}: done")
         if chance.fails("store"):
             raise StoreUnavailable
         return answer
 
 
 class LossyQueue:
-    """A JobQueue that loses messages and says others twice."""
+    """A JobQueue that loses and repeats messages."""
 
     def __init__(
         self,
@@ -150,25 +134,23 @@ class LossyQueue:
         self._chance = chance
 
     def notify(self, ids: Sequence[str]) -> None:
-        """See JobQueue."""
-        self._scheduler.boundary("rings")
+        self._scheduler.boundary("notifies")
         chance = self._chance()
         if not chance.fails("notify"):
             self._queue.notify(ids)
             if chance.fails("echo"):
                 self._queue.notify(ids)
-        self._scheduler.boundary("rings: done")
+        self._scheduler.boundary("notifies: done")
 
     def free_slots(self) -> int:
-        """See JobQueue."""
         return self._queue.free_slots()
 
 
-class Inline(Executor):
-    """Carries a call out at once, in the turn of its caller."""
+class InlineExecutor(Executor):
+    """Carries a call out at once, in the caller's actor."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """A future that is done. What kills the caller is not caught."""
+        """Returns a finished future. It does not catch a crash of the caller."""
         done: Future[T] = Future()
         done.set_result(fn(*args, **kwargs))
         return done

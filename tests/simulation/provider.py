@@ -1,7 +1,7 @@
-"""An honest model of a provider: what its keys, objects and limits really do.
+"""A model of a provider: its idempotency keys, objects and limits.
 
-``payers.py`` and ``bank.py`` hold the money; this is the wire to it, and the adapter
-at our end.
+``payers.py`` and ``bank.py`` have the money. This module has the network and the
+adapter.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from tests.simulation.chance import Chance, Fault, Payer
 from tests.simulation.entries import Call
 from tests.simulation.scheduler import Scheduler, Violation
 
-#: A request that is on its way for longer never arrives: connections end before. With
-#: the bank's own time it stays below the silence that proves absence.
-WIRE: Final = timedelta(minutes=4)
-#: The longest that the bank works on a call after its caller gave up.
-WORKS: Final = timedelta(minutes=4)
+#: The longest transit of a request; a connection ends before. Together with MAX_WORK it
+#: is shorter than the delay that proves absence.
+MAX_TRANSIT: Final = timedelta(minutes=4)
+#: The longest work on a call after its caller gave up.
+MAX_WORK: Final = timedelta(minutes=4)
 
 _DAY: Final = timedelta(days=1)
 
-#: What the provider said, to be said again to the same key.
-Said = Answer | Exception
+#: A provider's response, repeated for the same key.
+Response = Answer | Exception
 
 
-class Remembered:
-    """What came under one key; ``said`` is None while it is in flight."""
+class StoredResponse:
+    """The request under one key; ``response`` is None while it is in flight."""
 
-    __slots__ = ("body", "until", "said", "done_at")
+    __slots__ = ("body", "until", "response", "done_at")
 
     def __init__(self, body: str, until: datetime, done_at: datetime | None) -> None:
         self.body = body
         self.until = until
-        self.said: Said | None = None
+        self.response: Response | None = None
         self.done_at = done_at
 
 
 class SimulatedProvider:
-    """A Provider whose calls pass boundaries, and may go wrong at each.
+    """A Provider whose calls pass boundaries, and may fail at each.
 
-    Where it is ``strict``, a call that the product must never make ends the history.
+    With ``strict``, a forbidden call of the product is a Violation.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SimulatedProvider:
         scheduler: Scheduler,
         chance: Chance,
         clock: Callable[[], datetime],
-        arrived: Callable[[Payment, Call], None],
+        on_arrival: Callable[[Payment, Call], None],
         strict: bool = True,
     ) -> None:
         self.account = account
@@ -85,12 +85,11 @@ class SimulatedProvider:
         self.chance = chance
         self._scheduler = scheduler
         self._clock = clock
-        self._arrived = arrived
-        self._keys: dict[str, Remembered] = {}
+        self._on_arrival = on_arrival
+        self._keys: dict[str, StoredResponse] = {}
         self._in_flight: list[tuple[datetime, Call]] = []
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         money = Money(operation.amount, payment.submission.amount.currency)
         RULES[self.name].to_units(money)
         return json.dumps(
@@ -107,13 +106,12 @@ class SimulatedProvider:
         )
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         operation = payment.claimed_operation
         send = operation.send
         if send is None:
-            raise self._never("send_not_written_down")
+            raise self._forbidden_call("send_not_recorded")
         kind, name, amount, currency, final, approved, *rest = json.loads(send.body)
-        several, token = rest
+        multicapture, token = rest
         target = operation.target
         call = Call(
             key=send.key,
@@ -124,7 +122,7 @@ class SimulatedProvider:
             currency=currency,
             final=final,
             approved=approved,
-            several=several,
+            multicapture=multicapture,
             token=token,
             refs=dict(
                 (
@@ -133,27 +131,26 @@ class SimulatedProvider:
             ),
         )
         fault = self.chance.fault()
-        late = self._clock() + WIRE
+        late = self._clock() + MAX_TRANSIT
         self._scheduler.boundary(f"sends {send.key} ({fault})")
         if fault is Fault.REFUSED:
             raise NotSent
         if fault is Fault.REQUEST_LOST or self._clock() > late:
             raise OutcomeUnknown("request_lost")
-        self._arrived(payment, call)
+        self._on_arrival(payment, call)
         try:
-            return self._received(call, fault)
+            return self._handle_call(call, fault)
         finally:
-            self._scheduler.boundary(f"hears of {send.key}")
+            self._scheduler.boundary(f"gets the answer of {send.key}")
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         fault = self.chance.fault()
         operation = payment.claimed_operation
-        self._scheduler.boundary(f"looks at {operation.id} ({fault})")
+        self._scheduler.boundary(f"looks up {operation.id} ({fault})")
         if fault in (Fault.NONE, Fault.SLOW, Fault.ERROR_AFTER):
-            self.settle()
+            self.finish_in_flight()
             seen = self.bank.look_up(payment, operation)
-            self._scheduler.boundary(f"saw {operation.id}: {seen.verdict}")
+            self._scheduler.boundary(f"found {operation.id}: {seen.verdict}")
             return seen
         if fault is Fault.UNAUTHORIZED:
             raise Misconfigured
@@ -161,67 +158,69 @@ class SimulatedProvider:
             raise NotSent
         raise OutcomeUnknown("no_answer")
 
-    def may_move(self, operation: str) -> bool:
-        """Whether money may have moved here for ``operation``, or may yet."""
+    def may_have_moved(self, operation: str) -> bool:
+        """Whether money may have moved here for ``operation``, or still may."""
         flying = any(call.operation == operation for _, call in self._in_flight)
-        return flying or self.bank.may_move(operation)
+        return flying or self.bank.may_have_moved(operation)
 
-    def settle(self) -> None:
-        """Carries out what was in flight until now."""
+    def finish_in_flight(self) -> None:
+        """Carries out the calls in flight that are due."""
         now = self._clock()
         due = sorted(
             (one for one in self._in_flight if one[0] <= now), key=lambda one: one[0]
         )
         self._in_flight = [one for one in self._in_flight if one[0] > now]
         for _, call in due:
-            self._remember(call, self._carried_out(call))
+            self._store_response(call, self._carry_out(call))
 
-    def _received(self, call: Call, fault: Fault) -> Answer:
-        self.settle()
+    def _handle_call(self, call: Call, fault: Fault) -> Answer:
+        self.finish_in_flight()
         if fault is Fault.RATE_LIMITED:
             raise NotExecuted("rate_limited", retry_after=timedelta(seconds=3))
         if fault is Fault.UNAUTHORIZED:
             raise Misconfigured
         known = self._keys.get(call.key)
         if known is not None and self._clock() < known.until:
-            return self._again(known, call)
+            return self._repeat(known, call)
         now = self._clock()
-        self._keys[call.key] = Remembered(call.body, now + self._memory(call), now)
+        self._keys[call.key] = StoredResponse(
+            call.body, now + self._key_lifetime(call), now
+        )
         if fault in (Fault.SLOW, Fault.GATEWAY):
-            self._in_flight.append((now + WORKS * self.chance.fraction(), call))
+            self._in_flight.append((now + MAX_WORK * self.chance.fraction(), call))
             if fault is Fault.GATEWAY:
                 raise LookupRequired("resend_refused")
             raise OutcomeUnknown("no_answer")
-        said: Said
+        response: Response
         if fault is Fault.ERROR_BEFORE:
-            said = OutcomeUnknown("http_500")
+            response = OutcomeUnknown("http_500")
         else:
-            said = self._carried_out(call)
+            response = self._carry_out(call)
             if fault is Fault.ERROR_AFTER:
-                said = OutcomeUnknown("http_500")
-        self._remember(call, said)
+                response = OutcomeUnknown("http_500")
+        self._store_response(call, response)
         if fault is Fault.ANSWER_LOST:
             raise OutcomeUnknown("no_answer")
-        if isinstance(said, Exception):
-            raise said
-        return said
+        if isinstance(response, Exception):
+            raise response
+        return response
 
-    def _again(self, known: Remembered, call: Call) -> Answer:
+    def _repeat(self, known: StoredResponse, call: Call) -> Answer:
         if known.body != call.body:
-            raise self._never("idempotency_mismatch")
-        if known.said is None:
+            raise self._forbidden_call("idempotency_mismatch")
+        if known.response is None:
             raise OutcomeUnknown("in_flight")
-        if isinstance(known.said, LookupRequired):
-            raise known.said
-        if isinstance(known.said, Exception):
+        if isinstance(known.response, LookupRequired):
+            raise known.response
+        if isinstance(known.response, Exception):
             raise LookupRequired("repeated_500")
-        return known.said
+        return known.response
 
-    def _never(self, why: str) -> Violation | NeedsReview:
-        """What the product must never do, and what it would hear."""
-        return Violation(why) if self.bank.strict else NeedsReview(why)
+    def _forbidden_call(self, reason: str) -> Violation | NeedsReview:
+        """Returns the error for a call that the product must never make."""
+        return Violation(reason) if self.bank.strict else NeedsReview(reason)
 
-    def _carried_out(self, call: Call) -> Said:
+    def _carry_out(self, call: Call) -> Response:
         payer = self.chance.payer()
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
         if begins and not call.token and payer in (Payer.PAYS, Payer.PENDS):
@@ -231,17 +230,17 @@ class SimulatedProvider:
         except (LookupRequired, OutcomeUnknown) as error:
             return error
 
-    def _remember(self, call: Call, said: Said) -> None:
-        """Stripe keeps whatever it said; PayPal keeps no key that ended in an error."""
-        kept = isinstance(said, Answer) and bool(said.refs)
-        if isinstance(said, Answer) and said.verdict is Verdict.ACTION_REQUIRED:
-            kept = said.failure is None  # a 422 asks them once more
+    def _store_response(self, call: Call, response: Response) -> None:
+        """Stores the response: Stripe all of them, PayPal none of an error."""
+        kept = isinstance(response, Answer) and bool(response.refs)
+        if isinstance(response, Answer) and response.verdict is Verdict.ACTION_REQUIRED:
+            kept = response.failure is None  # a 422 requires a second agreement
         if self.name is ProviderName.STRIPE or kept:
-            self._keys[call.key].said = said
+            self._keys[call.key].response = response
         else:
             del self._keys[call.key]
 
-    def _memory(self, call: Call) -> timedelta:
+    def _key_lifetime(self, call: Call) -> timedelta:
         if self.name is ProviderName.STRIPE:
             return _DAY
         first = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)

@@ -1,4 +1,4 @@
-"""Actors that take turns: every port call gives the turn back, and a crash ends one."""
+"""Actors that alternate: each stops at every port call, and a crash ends it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from greenlet import getcurrent, greenlet
 
 
 class Crash(BaseException):
-    """The process is gone; nothing of it happens any more."""
+    """The process has ended; none of its code runs any more."""
 
 
 class Violation(BaseException):
-    """A promise was broken; no handler of the product may take it for an error."""
+    """A promise was broken. No handler of the product may catch it."""
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """What dies together: a worker, a web process, recovery, an operator's tool."""
+    """A worker, a web process, recovery or an operator; its actors crash together."""
 
     name: str
     dead: bool = False
-    held: set[str] = field(default_factory=set)  #: ids that a worker works on
+    held: set[str] = field(default_factory=set)  #: ids that the worker holds
     skew: float = 0.0  #: seconds by which its clock is ahead of the database's
 
 
@@ -33,78 +33,78 @@ class Actor:
 
     name: str
     process: Process
-    turns: greenlet
+    execution: greenlet
 
 
 class Scheduler:
-    """Whoever holds it decides who goes on; an actor stops at every boundary.
+    """Runs actors one at a time, each up to its next boundary.
 
-    ``crash_at`` numbers the boundaries at which the process that comes there dies.
+    ``crash_at`` has the numbers of the boundaries at which the process crashes.
     """
 
     def __init__(self, crash_at: Collection[int] = ()) -> None:
         self.actors: list[Actor] = []
-        self.passed = 0  #: boundaries that were reached so far
-        self.log: list[tuple[str, ...]] = []  #: who did what, in order
+        self.passed = 0  #: boundaries reached so far
+        self.log: list[tuple[str, ...]] = []  #: actor and step, in order
         self._crash_at = crash_at
         self._main = getcurrent()
         self._current: Actor | None = None
 
     @property
     def current(self) -> Actor:
-        """Whose turn it is."""
+        """The running actor."""
         assert self._current is not None, "only an actor may pass a boundary"
         return self._current
 
     def start(self, name: str, process: Process, task: Callable[[], object]) -> Actor:
-        """A new actor, which has not begun yet."""
+        """Adds an actor, which has not begun yet."""
 
-        def turns() -> None:
+        def run_task() -> None:
             try:
                 task()
             except Crash:
                 pass
 
-        actor = Actor(name, process, greenlet(turns, self._main))
+        actor = Actor(name, process, greenlet(run_task, self._main))
         self.actors.append(actor)
         return actor
 
-    def boundary(self, what: str) -> None:
-        """Where an actor may be left waiting for long, or die. Raises Crash."""
+    def boundary(self, step: str) -> None:
+        """Stops the actor, for any time or for ever. Raises Crash."""
         actor = self.current
         if actor.process.dead:
             raise Crash
         self.passed += 1
-        self.log.append((actor.name, what))
+        self.log.append((actor.name, step))
         if self.passed in self._crash_at:
-            self._die(actor, what)
+            self._die(actor, step)
         self._main.switch()
         if actor.process.dead:
             raise Crash
 
     def resume(self, actor: Actor) -> None:
-        """Lets ``actor`` go on to its next boundary, or to its end."""
+        """Runs ``actor`` to its next boundary, or to its end."""
         self._current = actor
-        actor.turns.switch()
+        actor.execution.switch()
         self._current = None
         if actor.process.dead:
             self.crash(actor.process)
-        elif actor.turns.dead:
+        elif actor.execution.dead:
             self.actors.remove(actor)
 
     def crash(self, process: Process) -> None:
-        """Ends ``process`` and every task of it; whatever they still do is lost."""
+        """Ends ``process`` and all of its actors."""
         process.dead = True
         dying = [actor for actor in self.actors if actor.process is process]
         self.actors = [actor for actor in self.actors if actor.process is not process]
         self.log.append((process.name, "CRASHES"))
         for actor in dying:
-            if actor.turns:  # one that has not begun has nothing to clean up
+            if actor.execution:  # an actor that has not begun needs no clean-up
                 self._current = actor
-                actor.turns.throw(Crash)
+                actor.execution.throw(Crash)
                 self._current = None
 
-    def _die(self, actor: Actor, what: str) -> NoReturn:
+    def _die(self, actor: Actor, step: str) -> NoReturn:
         actor.process.dead = True
-        self.log.append((actor.name, f"dies at {what}"))
+        self.log.append((actor.name, f"dies at {step}"))
         raise Crash

@@ -1,7 +1,7 @@
-"""A payment under whatever requests, answers, errors and pauses hypothesis thinks of.
+"""A payment under hypothesis' requests, answers, errors and pauses.
 
-Beside it stands the truth: what the provider moved, by key. Nothing is in flight here,
-and nobody runs into anybody; that is what the histories are for.
+The machine compares it with the provider's movements by key. It has no concurrency and
+no calls in flight; the random histories have them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from domain.payments.states import STUCK, TERMINAL, State
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
 
-WHO: Final = Intervention("operator", "a reason")
+OPERATOR: Final = Intervention("operator", "a reason")
 REFS: Final = {"payment_intent": "pi_1", "authorization": "a_1"}
 amounts: Final = st.none() | st.sampled_from([1, 600, 1000, 1999])
 errors: Final = st.sampled_from(
@@ -74,24 +74,24 @@ class PaymentMachine(RuleBasedStateMachine):
         self.timeline: list[Event] = []
         self.moved: dict[str, str] = {}  #: key by operation
         self.ended: dict[str, State] = {}
-        self.asked = 0
+        self.request_count = 0
 
     @initialize(
         provider=st.sampled_from([*ProviderName]),
         manual=st.booleans(),
         paid=st.booleans(),
     )
-    def begins(self, provider: ProviderName, manual: bool, paid: bool) -> None:
+    def begin(self, provider: ProviderName, manual: bool, paid: bool) -> None:
         how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC
         asked = replace(submission(provider=provider), capture=how)
         self.timeline = []
         self._store(payment(asked=asked))
         if paid:
-            self.a_worker_takes_it()
-            self.it_is_carried_out(heard=True)
+            self.claim_due_step()
+            self.carry_out(answered=True)
 
     @rule(by=st.sampled_from([1.0, 20.0, 660.0, 20_000.0, 86_000.0, 300_000.0]))
-    def time_passes(self, by: float) -> None:
+    def pass_time(self, by: float) -> None:
         self.now += timedelta(seconds=by)
 
     @rule(
@@ -99,30 +99,30 @@ class PaymentMachine(RuleBasedStateMachine):
         amount=amounts,
         final=st.booleans(),
     )
-    def is_asked_for_more(self, kind: Kind, amount: int | None, final: bool) -> None:
-        self.asked += 1
-        name = f"op_{self.asked}"
-        more, now = origin(name), self.now
+    def request_follow_up(self, kind: Kind, amount: int | None, final: bool) -> None:
+        self.request_count += 1
+        name = f"op_{self.request_count}"
+        request, now = origin(name), self.now
         here = self.payment
         try:
             if kind is Kind.CAPTURE:
                 step = capture(
-                    here, amount=amount, final=final, id=name, origin=more, now=now
+                    here, amount=amount, final=final, id=name, origin=request, now=now
                 )
             elif kind is Kind.REFUND:
                 step = refund(
-                    here, amount=amount, target=None, id=name, origin=more, now=now
+                    here, amount=amount, target=None, id=name, origin=request, now=now
                 )
             else:
-                step = void(here, id=name, origin=more, now=now)
+                step = void(here, id=name, origin=request, now=now)
         except Conflict:
             return
         self._store(step)
 
     @precondition(lambda self: self.payment.due_at or self.payment.claim)
     @rule()
-    def a_worker_takes_it(self) -> None:
-        """Its time has come; or its lease has run out, and somebody else takes over."""
+    def claim_due_step(self) -> None:
+        """Claims the due payment, after the end of another lease if there was one."""
         self.now = max(self.now, self.payment.due_at or self.now)
         free = expire_claim(self.payment, now=self.now)
         if free.hold is not None and free.hold.next_at is not None:
@@ -136,44 +136,46 @@ class PaymentMachine(RuleBasedStateMachine):
         else:
             self._store(record_send(free, operation, "{}", now=self.now))
 
-    @precondition(lambda self: self._sending)
-    @rule(heard=st.booleans())
-    def it_is_carried_out(self, heard: bool) -> None:
-        self._settle(self._carry_out() if heard else self._lost(carried_out=True))
+    @precondition(lambda self: self._is_sending)
+    @rule(answered=st.booleans())
+    def carry_out(self, answered: bool) -> None:
+        self._settle(
+            self._move_money() if answered else self._lose_answer(carried_out=True)
+        )
 
-    @precondition(lambda self: self._sending)
+    @precondition(lambda self: self._is_sending)
     @rule(error=errors)
-    def it_is_not_carried_out(self, error: ProviderError) -> None:
+    def fail_send(self, error: ProviderError) -> None:
         self._settle(error)
 
-    @precondition(lambda self: self._sending)
+    @precondition(lambda self: self._is_sending)
     @rule(named=st.booleans())
-    def it_is_refused(self, named: bool) -> None:
-        """Without an object, it may be just because an earlier send took the money."""
+    def decline(self, named: bool) -> None:
+        """A refusal without an object may mean that an earlier send took the money."""
         moved = self.payment.claimed_operation.id in self.moved
         refs = REFS if named and not moved else {}
         self._settle(Answer(Verdict.DECLINED, refs=refs))
 
-    @precondition(lambda self: self._sending and not self._had)
+    @precondition(lambda self: self._is_sending and not self._has_moved)
     @rule()
-    def it_is_pending(self) -> None:
+    def answer_pending(self) -> None:
         self._settle(Answer(Verdict.PENDING, refs=REFS))
 
-    @precondition(lambda self: self._looking)
+    @precondition(lambda self: self._is_looking_up)
     @rule(error=st.none() | errors)
-    def it_is_looked_at(self, error: ProviderError | None) -> None:
+    def look_up(self, error: ProviderError | None) -> None:
         one = self.payment.claimed_operation
         if error is not None:
             self._settle(error)
         elif one.id in self.moved:
-            self._settle(self._yes(one))
+            self._settle(self._success(one))
         elif one.state is State.PENDING:
             self._settle(Answer(Verdict.DECLINED, refs=REFS))
         else:
             self._settle(Answer(Verdict.ABSENT))
 
     @rule(resolve=st.booleans())
-    def an_operator_acts(self, resolve: bool) -> None:
+    def resolve_or_replay(self, resolve: bool) -> None:
         for one in self.payment.operations:
             if one.state not in STUCK:
                 continue
@@ -182,10 +184,10 @@ class PaymentMachine(RuleBasedStateMachine):
             try:
                 if resolve:
                     step = resolve_operation(
-                        self.payment, one, Evidence(verdict), WHO, now=self.now
+                        self.payment, one, Evidence(verdict), OPERATOR, now=self.now
                     )
                 else:
-                    step = replay_operation(self.payment, one, WHO, now=self.now)
+                    step = replay_operation(self.payment, one, OPERATOR, now=self.now)
             except Conflict:
                 return
             self._store(step)
@@ -199,7 +201,7 @@ class PaymentMachine(RuleBasedStateMachine):
         assert here.authorized in (0, PRICE.minor)
 
     @invariant()
-    def what_we_say_is_true(self) -> None:
+    def recorded_amounts_are_true(self) -> None:
         for one in self.payment.operations:
             if one.kind is Kind.VOID:
                 continue
@@ -211,14 +213,14 @@ class PaymentMachine(RuleBasedStateMachine):
                 assert not moved, f"{one.id} is {one.state}"
 
     @invariant()
-    def what_is_final_stays(self) -> None:
+    def final_states_never_change(self) -> None:
         for one in self.payment.operations:
             assert self.ended.get(one.id, one.state) is one.state
             if one.state in TERMINAL:
                 self.ended[one.id] = one.state
 
     @invariant()
-    def whatever_waits_says_for_what(self) -> None:
+    def open_operations_have_a_next_step(self) -> None:
         for one in self.payment.operations:
             working = self.payment.claim is not None
             assert one.is_terminal or one.due_at or one.waiting_for or working
@@ -237,31 +239,31 @@ class PaymentMachine(RuleBasedStateMachine):
         assert all(states[one.id] == one.state for one in self.payment.operations)
 
     @property
-    def _sending(self) -> bool:
+    def _is_sending(self) -> bool:
         claim = self.payment.claim
         return claim is not None and claim.action is ClaimAction.SEND
 
     @property
-    def _looking(self) -> bool:
+    def _is_looking_up(self) -> bool:
         claim = self.payment.claim
         return claim is not None and claim.action is ClaimAction.LOOKUP
 
     @property
-    def _had(self) -> bool:
+    def _has_moved(self) -> bool:
         return self.payment.claimed_operation.id in self.moved
 
-    def _carry_out(self) -> Answer:
+    def _move_money(self) -> Answer:
         one = self.payment.claimed_operation
         assert one.send is not None
         assert self.moved.setdefault(one.id, one.send.key) == one.send.key, "twice"
-        return self._yes(one)
+        return self._success(one)
 
-    def _lost(self, *, carried_out: bool) -> ProviderError:
+    def _lose_answer(self, *, carried_out: bool) -> ProviderError:
         if carried_out:
-            self._carry_out()
+            self._move_money()
         return OutcomeUnknown("no_answer")
 
-    def _yes(self, one: Operation) -> Answer:
+    def _success(self, one: Operation) -> Answer:
         money = None if one.kind is Kind.VOID else Money(one.amount, PRICE.currency)
         held = self.now + timedelta(days=7) if one.kind is Kind.AUTHORIZE else None
         own = {"capture": one.id} if one.collects_money else {}

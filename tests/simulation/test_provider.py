@@ -1,4 +1,4 @@
-"""The provider of the simulation keeps what every Provider promises."""
+"""The provider of the simulation passes the suites of every Provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.payments.answer import Answer
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from tests.simulation.chance import Fault, Payer, Scripted
+from tests.simulation.chance import Fault, Payer, ScriptedChance
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Process, Scheduler
 from tests.suites import accounts
@@ -33,7 +33,7 @@ _PAYERS: Final = {
 _FAULTS: Final[Mapping[Trouble, Fault]] = {
     Trouble.REQUEST_LOST: Fault.REQUEST_LOST,
     Trouble.ANSWER_LOST: Fault.ANSWER_LOST,
-    # What cannot be read tells as much as what never came.
+    # An unreadable answer has no more information than a lost one.
     Trouble.GARBLED: Fault.ANSWER_LOST,
     Trouble.FAILED: Fault.ERROR_AFTER,
     Trouble.RATE_LIMITED: Fault.RATE_LIMITED,
@@ -41,56 +41,55 @@ _FAULTS: Final[Mapping[Trouble, Fault]] = {
 }
 
 
-class Alone:
-    """The simulated provider for one caller, who waits for each call to end.
+class SingleCaller:
+    """The simulated provider for one caller, without concurrency.
 
-    What becomes of a payment is in the name of its method. ``meets`` are the faults of
-    the next sends; ``always`` is what all calls meet.
+    The name of a payment's method chooses its outcome. ``faults`` are those of the next
+    sends; ``always`` is the fault of all others.
     """
 
     def __init__(self, name: ProviderName, *, always: Fault = Fault.NONE) -> None:
-        self.meets: list[Fault] = []
+        self.faults: list[Fault] = []
         self._always = always
         self._scheduler = Scheduler()
         self.simulated = SimulatedProvider(
             ProviderAccount.own(name),
             moved={},
             scheduler=self._scheduler,
-            chance=Scripted(),
+            chance=ScriptedChance(),
             clock=lambda: datetime.now(UTC),
-            arrived=lambda payment, call: None,
+            on_arrival=lambda payment, call: None,
             strict=False,
         )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return self.simulated.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         method = payment.submission.payment_method or ""
-        fault = self.meets.pop() if self.meets else self._always
-        self.simulated.chance = Scripted([fault], [_PAYERS[method.partition("_")[2]]])
-        return self._called(self.simulated.send, payment)
+        fault = self.faults.pop() if self.faults else self._always
+        self.simulated.chance = ScriptedChance(
+            [fault], [_PAYERS[method.partition("_")[2]]]
+        )
+        return self._run_call(self.simulated.send, payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
-        self.simulated.chance = Scripted([self._always])
-        return self._called(self.simulated.look_up, payment)
+        self.simulated.chance = ScriptedChance([self._always])
+        return self._run_call(self.simulated.look_up, payment)
 
-    def _called(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
-        came: list[Answer | ProviderError] = []
+    def _run_call(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
+        outcomes: list[Answer | ProviderError] = []
 
         def task() -> None:
             try:
-                came.append(call(payment))
+                outcomes.append(call(payment))
             except ProviderError as error:
-                came.append(error)
+                outcomes.append(error)
 
         actor = self._scheduler.start("caller", Process("caller"), task)
-        while not actor.turns.dead:
+        while not actor.execution.dead:
             self._scheduler.resume(actor)
-        [outcome] = came
+        [outcome] = outcomes
         if isinstance(outcome, ProviderError):
             raise outcome
         return outcome
@@ -100,30 +99,28 @@ class Alone:
 class Account(accounts.Account):
     """An account at the simulated provider."""
 
-    alone: Alone
+    caller: SingleCaller
 
     @property
     def name(self) -> ProviderName:
-        """Whose account it is."""
-        return self.alone.simulated.name
+        """The provider of the account."""
+        return self.caller.simulated.name
 
     def arm(self, trouble: Trouble) -> None:
-        """See Account."""
-        self.alone.meets.append(_FAULTS[trouble])
+        self.caller.faults.append(_FAULTS[trouble])
 
     def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
-        """See Account."""
         keys = {one.id: one.provider_key for one in payment.operations}
         return [
             (keys[operation], kind, amount)
-            for operation, kind, amount in self.alone.simulated.bank.ledger
+            for operation, kind, amount in self.caller.simulated.bank.ledger
             if operation in keys
         ]
 
 
 @pytest.fixture(params=[ProviderName.STRIPE, ProviderName.PAYPAL])
 def name(request: pytest.FixtureRequest) -> ProviderName:
-    """Each provider that it stands for."""
+    """Each simulated provider."""
     return ProviderName(request.param)
 
 
@@ -132,14 +129,14 @@ def account(name: ProviderName) -> Account:
     """A new account."""
     prefix = "pm" if name is ProviderName.STRIPE else "vault"
     methods = {does: f"{prefix}_{does}" for does in _PAYERS}
-    alone = Alone(name)
-    return Account(alone, methods, alone)
+    caller = SingleCaller(name)
+    return Account(caller, methods, caller)
 
 
 @pytest.fixture
 def away(name: ProviderName) -> Provider:
-    """One to which no connection is made."""
-    return Alone(name, always=Fault.REFUSED)
+    """A provider that refuses every connection."""
+    return SingleCaller(name, always=Fault.REFUSED)
 
 
 class TestSimulatedProvider(ProviderSuite):

@@ -1,4 +1,4 @@
-"""The simulation as a breaker: a minute of it, and the mutants that it must see."""
+"""A minute of the simulation, and the mutants that it must catch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from domain.payments.states import State
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
 from tests.simulation.histories import History
-from tests.simulation.judging import copied, judged, mutate, simulated
+from tests.simulation.mutant_runs import (
+    copy_packages,
+    run_mutant,
+    mutate,
+    run_histories,
+)
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.suites.samples import SHOP
 
@@ -25,7 +30,7 @@ PROCESSES: Final = os.cpu_count() or 1
 
 def test_no_crash_point_and_no_pair_of_them_breaks_a_promise() -> None:
     outcomes = list(campaign.crash_points(pairs=campaign.QUICK, processes=PROCESSES))
-    _hold(outcomes)
+    _check_outcomes(outcomes)
     assert sum(one.histories for one in outcomes) > 30_000
 
 
@@ -33,7 +38,7 @@ def test_no_random_history_breaks_a_promise() -> None:
     outcomes = campaign.random_histories(
         seed=0, histories=HISTORIES, seconds=None, processes=PROCESSES
     )
-    assert _hold(list(outcomes)) == HISTORIES
+    assert _check_outcomes(list(outcomes)) == HISTORIES
 
 
 def test_a_seed_repeats_its_history() -> None:
@@ -45,10 +50,10 @@ def test_a_seed_repeats_its_history() -> None:
 
 
 def test_histories_reach_every_kind_of_step() -> None:
-    """A simulation in which little happens proves little."""
+    """A simulation with few kinds of steps proves little."""
     seen = {state: 0 for state in State}
-    renewed = looked_at = followed_up = asked_payers = approved = went_on = 0
-    of_others = overtaken = 0
+    renewed = looked_at = followed_up = asked_payers = approved = rerouted = 0
+    external = overtaken = 0
     for seed in range(600):
         history = History(seed)
         history.run()
@@ -58,43 +63,45 @@ def test_histories_reach_every_kind_of_step() -> None:
                 seen[one.state] += 1
                 renewed += one.generation > 1
                 approved += one.approved
-                of_others += one.is_external
+                external += one.is_external
                 overtaken += (one.error or "").endswith("_at_provider")
             timeline = history.world.table.load_timeline(SHOP, payment.id) or []
-            went_on += any(event.type == EventType.PAYMENT_ROUTED for event in timeline)
+            rerouted += any(
+                event.type == EventType.PAYMENT_ROUTED for event in timeline
+            )
             asked_payers += any(
                 event.data.get("to") == State.REQUIRES_ACTION for event in timeline
             )
-        looked_at += any("looks at" in step[1] for step in history.log)
+        looked_at += any("looks up" in step[1] for step in history.log)
     assert min(seen[State.SUCCEEDED], seen[State.DECLINED]) > 20
     assert min(seen[State.REVIEW], asked_payers, approved) > 5
-    assert min(renewed, looked_at, followed_up, went_on, of_others) > 20
+    assert min(renewed, looked_at, followed_up, rerouted, external) > 20
     assert overtaken > 2
 
 
 def test_an_unchanged_copy_of_the_product_passes(tmp_path: Path) -> None:
-    copied(tmp_path)
-    code, said = simulated(tmp_path, histories=500)
-    assert code == 0, said
+    copy_packages(tmp_path)
+    code, output = run_histories(tmp_path, histories=500)
+    assert code == 0, output
 
 
 def test_every_mutant_is_caught() -> None:
     with ThreadPoolExecutor(PROCESSES) as pool:
-        verdicts = list(pool.map(judged, MUTANTS))
-    lived = [(one.mutant.name, one.seen) for one in verdicts if not one.caught]
-    assert lived == []
+        verdicts = list(pool.map(run_mutant, MUTANTS))
+    survived = [(one.mutant.name, one.detail) for one in verdicts if not one.caught]
+    assert survived == []
 
 
 @pytest.mark.parametrize("before", ["no such text", "timedelta"])
 def test_a_mutant_whose_text_is_not_found_once_is_an_error(
     tmp_path: Path, before: str
 ) -> None:
-    copied(tmp_path)
+    copy_packages(tmp_path)
     with pytest.raises(ValueError, match="times in domain/retry.py, not once"):
         mutate(tmp_path, Mutant("misfit", "domain/retry.py", before, ""))
 
 
-def _hold(outcomes: list[Outcome]) -> int:
+def _check_outcomes(outcomes: list[Outcome]) -> int:
     for one in outcomes:
-        assert one.broken is None, one.broken
+        assert one.violation is None, one.violation
     return sum(one.histories for one in outcomes)

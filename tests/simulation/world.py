@@ -1,4 +1,4 @@
-"""Workers, recovery and web processes around one database, and the time they share."""
+"""Workers, recovery and web processes with one database and one clock."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from domain.errors import Conflict, QueueUnavailable, StoreUnavailable
 from domain.payments.operator_actions import Intervention, request_lookup
 from domain.payments.routing import Candidate, Routes
 from domain.payments.submission import ProviderName
-from tests.simulation.chance import Chance, Healthy
+from tests.simulation.chance import Chance, NoFaults
 from tests.simulation.dashboard import Dashboard
 from tests.simulation.oracle import Oracle
-from tests.simulation.ports import Inline, LossyQueue, WatchedStore
+from tests.simulation.ports import InlineExecutor, LossyQueue, WatchedStore
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Process, Scheduler, Violation
 from tests.suites.samples import NOW, SHOP
@@ -24,17 +24,17 @@ from tests.support.fakes import MemoryQueue, AdmitAll
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays
 
-#: Recovery looks that often.
+#: The interval of recovery.
 _BEAT: Final = timedelta(seconds=1)
-#: Rounds in which all must be quiet once nothing goes wrong any more.
+#: Rounds without faults until all work must have ended.
 _ROUNDS: Final = 2_000
-_INLINE: Final = Inline()
-#: What was refunded in a dashboard has come back by then, if it does.
+_INLINE: Final = InlineExecutor()
+#: Longer than the time until an external refund fails.
 _LATER: Final = timedelta(days=1)
 
 
 class World:
-    """One history: everything there is, and who acts in it."""
+    """All processes, providers and data of one history."""
 
     def __init__(
         self,
@@ -43,17 +43,17 @@ class World:
         *,
         workers: int = 2,
         crash_at: Collection[int] = (),
-        onward: ProviderName | None = None,
+        second_provider: ProviderName | None = None,
     ) -> None:
-        """``onward``: whose is the account that payments may go on to, if there is."""
+        """``second_provider`` has the second account, if there is one."""
         self.now = NOW
         self.chance = chance
         self.scheduler = Scheduler(crash_at)
         self.table = MemoryStore(self.clock)
         self.queue = MemoryQueue()
         self.accounts = [Account.own(provider)]
-        if onward is not None:
-            self.accounts.append(Account("acct_onward", onward))
+        if second_provider is not None:
+            self.accounts.append(Account("acct_second", second_provider))
         moved = dict[str, int]()
         self.providers = {
             account.id: SimulatedProvider(
@@ -62,7 +62,9 @@ class World:
                 scheduler=self.scheduler,
                 chance=chance,
                 clock=self.clock,
-                arrived=lambda payment, call: self.oracle.arrived(payment, call),
+                on_arrival=lambda payment, call: self.oracle.check_arrival(
+                    payment, call
+                ),
             )
             for account in self.accounts
         }
@@ -70,44 +72,46 @@ class World:
         self.oracle = Oracle(self.providers, moved)
         self.admission = AdmitAll()
         self.replays = MemoryReplays(self.clock)
-        self.dashboard: Dashboard | None = None  #: in which a person acts without us
+        self.dashboard: Dashboard | None = (
+            None  #: external changes, if the history has them
+        )
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
         self._spawned = workers
         self._ids = 0
 
     def clock(self) -> datetime:
-        """The database's time, and the providers'."""
+        """The time of the database and of the providers."""
         return self.now
 
     @property
     def routes(self) -> Routes:
-        """What the merchant has chosen."""
+        """The merchant's choice of accounts."""
         if len(self.accounts) == 1:
             return Routes()
         first, then = self.accounts
         both = (Candidate(first), Candidate(then, weight=0))
         return Routes(both, decline_codes=("declined",))
 
-    def has(self, chance: Chance) -> None:
-        """Lets ``chance`` decide from now on."""
+    def use_chance(self, chance: Chance) -> None:
+        """Replaces the source of decisions."""
         self.chance = chance
         for provider in self.providers.values():
             provider.chance = chance
 
     def advance(self, by: timedelta) -> None:
-        """Lets time pass."""
+        """Moves the clock forward."""
         self.now += by
         self.scheduler.log.append(("time", f"+{by}"))
 
     @property
     def wakeups(self) -> LossyQueue:
-        """The queue as processes reach it."""
+        """The queue as processes see it, with losses."""
         return LossyQueue(
             self.queue, scheduler=self.scheduler, chance=lambda: self.chance
         )
 
     def start(self, process: Process, task: Callable[[], object]) -> Actor:
-        """``task``, which ``process`` gives up where the database or broker is away."""
+        """Starts ``task``; it ends if the database or the broker is unavailable."""
 
         def attempted() -> None:
             try:
@@ -117,8 +121,8 @@ class World:
 
         return self.scheduler.start(process.name, process, attempted)
 
-    def store_of(self, process: Process) -> WatchedStore:
-        """The database as ``process`` reaches it."""
+    def open_store(self, process: Process) -> WatchedStore:
+        """Returns the store of ``process``."""
         return WatchedStore(
             self.table.leased_by(process.name),
             scheduler=self.scheduler,
@@ -127,10 +131,10 @@ class World:
         )
 
     def work(self, worker: int, ids: list[str]) -> Actor:
-        """A worker process gets a message of ``ids``."""
-        process = self._living(worker)
-        tools = AttemptContext(
-            store=self.store_of(process),
+        """Starts a worker's attempt at the message ``ids``."""
+        process = self._live_process(worker)
+        context = AttemptContext(
+            store=self.open_store(process),
             providers=lambda account: self.providers[account.id],
             admission=self.admission,
             executors=dict.fromkeys(ProviderName, _INLINE),
@@ -138,91 +142,93 @@ class World:
             jitter=self.chance.fraction,
             leased_ids=process.held,
         )
-        return self.start(process, lambda: list(run(ids, tools)))
+        return self.start(process, lambda: list(run(ids, context)))
 
-    def beat(self, worker: int) -> Actor:
-        """A worker process renews its leases."""
-        process = self._living(worker)
-        store, held = self.store_of(process), list(process.held)
+    def renew_leases(self, worker: int) -> Actor:
+        """Starts the renewal of a worker's leases."""
+        process = self._live_process(worker)
+        store, held = self.open_store(process), list(process.held)
         return self.start(process, lambda: store.renew_leases(held))
 
     def recover(self) -> Actor:
-        """Recovery notifies the workers of due payments."""
+        """Starts recovery, which notifies workers of due payments."""
         process = Process("recovery")
-        store = self.store_of(process)
+        store = self.open_store(process)
         return self.start(
             process, lambda: dispatch_due(store=store, queue=self.wakeups)
         )
 
     def crash(self, worker: int) -> None:
-        """A worker process dies; another one takes its place."""
+        """Crashes a worker process and replaces it."""
         self.scheduler.crash(self.workers[worker])
-        self._living(worker)
+        self._live_process(worker)
 
-    def finish(self, *actors: Actor) -> None:
-        """Lets ``actors``, or all there are, go on to their ends, one by one."""
+    def run_to_end(self, *actors: Actor) -> None:
+        """Runs ``actors``, by default all, to their ends, one by one."""
         for actor in actors or list(self.scheduler.actors):
-            while not actor.turns.dead and actor in self.scheduler.actors:
+            while not actor.execution.dead and actor in self.scheduler.actors:
                 self.scheduler.resume(actor)
 
     def heal(self) -> None:
-        """Nothing goes wrong any more; time passes until nothing is owed."""
-        self.has(Healthy())
+        """Stops all faults, and lets time pass until no work is due."""
+        self.use_chance(NoFaults())
         self.admission.granted = None
         self.admission.open.clear()
         for one in self.providers.values():
-            one.bank.decide()
-        self.finish()
+            one.bank.refuse_open_actions()
+        self.run_to_end()
         compared = self.dashboard is None
         for _ in range(_ROUNDS):
             due = self.table.next_due()
             if due is None:
                 for provider in self.providers.values():
-                    provider.settle()
+                    provider.finish_in_flight()
                 if compared:
                     return
                 compared = True
-                self.finish(self.compare())
+                self.run_to_end(self.reconcile())
                 continue
             self.now = max(self.now + _BEAT, due)
-            self.finish(self.recover())
-            self.finish(self.work(0, self.queue.take(1000)))
-        raise Violation("it never comes to rest")
+            self.run_to_end(self.recover())
+            self.run_to_end(self.work(0, self.queue.take(1000)))
+        raise Violation("work is still due after the last round")
 
-    def others_act(self) -> None:
-        """Somebody does something in the dashboard of an account."""
+    def act_in_dashboard(self) -> None:
+        """Makes a change in the dashboard of each account."""
         if self.dashboard is not None:
             for account, provider in self.providers.items():
                 done = self.dashboard.act(provider.bank)
                 if done is not None:
                     self.scheduler.log.append((f"dashboard of {account}", done))
 
-    def compare(self) -> Actor:
-        """A comparison finds external changes, and makes lookups of the payments due.
+    def reconcile(self) -> Actor:
+        """Starts a comparison, which makes lookups of all payments due.
 
-        What comes back later than it has come back by then.
+        All refunds that fail later have failed by then.
         """
         self.now += _LATER
         for provider in self.providers.values():
             provider.bank.pass_time()
         process = Process("comparison")
-        store, who = self.store_of(process), Intervention("reconciliation", "differs")
+        store, intervention = self.open_store(process), Intervention(
+            "reconciliation", "differs"
+        )
 
-        def ask_for_looks() -> None:
+        def request_lookups() -> None:
             for payment in list(self.oracle.known.values()):
                 try:
                     step = request_lookup(
-                        payment, payment.first_operation, who, now=self.now
+                        payment, payment.first_operation, intervention, now=self.now
                     )
                 except Conflict:
                     continue
                 store.amend(step)
 
-        return self.start(process, ask_for_looks)
+        return self.start(process, request_lookups)
 
     def judge(self) -> None:
-        """Raises Violation where a promise was broken."""
-        self.oracle.judge(
+        """Checks the end of the history. Raises Violation if a promise was broken."""
+        self.oracle.check_end(
             {
                 one: self.table.load_timeline(SHOP, one) or []
                 for one in self.oracle.known
@@ -230,12 +236,12 @@ class World:
         )
 
     def new_id(self, kind: str) -> str:
-        """An id, later ones are higher."""
+        """Returns an id; later ones are higher."""
         self._ids += 1
         return f"{kind}_{self._ids}"
 
-    def _living(self, worker: int) -> Process:
-        """The process in this place; a fresh one where it is dead."""
+    def _live_process(self, worker: int) -> Process:
+        """Returns a worker's process, a new one if it is dead."""
         process = self.workers[worker]
         if process.dead:
             self._spawned += 1

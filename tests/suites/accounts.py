@@ -27,20 +27,22 @@ PRICE: Final = Money(1999, "USD")
 
 
 class Trouble(StrEnum):
-    """What becomes of the next call that would move money."""
+    """The trouble of the next call that would move money."""
 
     REQUEST_LOST = "request lost"  #: it never arrives
     ANSWER_LOST = "answer lost"  #: carried out, and the connection ends
-    GARBLED = "garbled"  #: carried out, and a 200 that nobody can read
-    FAILED = "failed"  #: carried out, and a 500, which stays what the key gets
-    RATE_LIMITED = "rate limited"  #: a 429 that asks for 3 s of rest
+    GARBLED = "garbled"  #: carried out, and an unreadable 200
+    FAILED = "failed"  #: carried out, and a 500, which the key always gets
+    RATE_LIMITED = "rate limited"  #: a 429 with a wait of 3 s
     UNAUTHORIZED = "unauthorized"  #: a 401
 
 
 @dataclass(frozen=True)
 class Account(ABC):
-    """A provider under test, and methods by what becomes of a payment with them: it
-    ``pays``, ``declines``, ``asks`` (the payer must act) or ``waits`` (decided later).
+    """A provider under test, and payment methods by their outcome.
+
+    A payment ``pays``, ``declines``, ``asks`` (the payer must act) or ``waits``
+    (decided later).
     """
 
     provider: Provider
@@ -52,25 +54,23 @@ class Account(ABC):
     @property
     @abstractmethod
     def name(self) -> ProviderName:
-        """Whose account it is."""
+        """The provider of the account."""
 
     @abstractmethod
     def arm(self, trouble: Trouble) -> None:
-        """Has the next call that would move money meet ``trouble``."""
+        """Arms ``trouble`` for the next call that would move money."""
 
     @abstractmethod
     def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
-        """What the provider moved for ``payment``: key, kind, and in its own unit how
-        much, in order.
-        """
+        """The provider's movements of ``payment`` in order: key, kind, units."""
 
     @property
-    def finds_unheard(self) -> bool:
-        """Whether a lookup finds a first call whose id never arrived."""
+    def finds_lost_calls(self) -> bool:
+        """Whether a lookup finds a first call without the provider's id."""
         return RULES[self.name].finds_by_our_ids
 
     def new(self, does: str = "pays", amount: Money = PRICE, **fields: Any) -> Payment:
-        """A charge, or with ``capture`` an authorization, that is to be sent."""
+        """A charge, or with ``capture`` an authorization, that is not sent yet."""
         method = self.methods[does]
         return a_payment(amount, method, provider=self.name, **fields)
 
@@ -83,7 +83,7 @@ class Account(ABC):
         return self.done(self.new(does, amount, capture=CaptureMethod.MANUAL))
 
     def due(self, kind: Kind, does: str = "pays", amount: Money = PRICE) -> Payment:
-        """A payment whose next operation is of that kind, all before it done."""
+        """A payment with a due operation of that kind, after all needed before it."""
         match kind:
             case Kind.CHARGE:
                 return self.new(does, amount)
@@ -97,15 +97,15 @@ class Account(ABC):
                 return refund(self.charged(does, amount))
 
     def written_down(self, payment: Payment) -> Payment:
-        """See ``accounts.written_down``."""
+        """The payment with the send of its next operation recorded."""
         return written_down(self.provider, payment)
 
     def done(self, payment: Payment) -> Payment:
-        """The payment after the next operation was sent, whatever came of it."""
+        """The payment after a send of its next operation, with any outcome."""
         return self.sent(self.written_down(payment))
 
     def sent(self, claimed: Payment) -> Payment:
-        """The payment after what was written down was sent."""
+        """The payment after its recorded send, with any outcome."""
         outcome: Answer | ProviderError
         try:
             outcome = self.provider.send(claimed)
@@ -114,21 +114,21 @@ class Account(ABC):
         return settle(claimed, outcome, now=datetime.now(UTC), jitter=0)
 
     def look_up(self, payment: Payment, operation: Operation | None = None) -> Answer:
-        """What a look at an operation, by default the last, comes to."""
+        """The result of a lookup of an operation, by default the last."""
         wanted = operation or payment.operations[-1]
         return self.provider.look_up(
             start_lookup(payment, wanted, now=datetime.now(UTC))
         )
 
     def moved(self, payment: Payment) -> list[int]:
-        """What moved under the key of the last operation, in the provider's unit."""
+        """The amounts moved under the last operation's key, in the provider's unit."""
         last = payment.operations[-1]
         rows = [row for row in self.rows(payment) if row[0] == last.provider_key]
         assert {kind for _, kind, _ in rows} <= {last.kind.value}
         return [amount for _, _, amount in rows]
 
     def in_order(self, payment: Payment) -> list[tuple[str, int]]:
-        """What moved in a payment, in order: kind, and in the provider's unit."""
+        """The kinds and amounts of a payment's movements, in order."""
         return [(kind, amount) for _, kind, amount in self.rows(payment)]
 
 
@@ -139,7 +139,7 @@ def a_payment(
     provider: ProviderName | None = None,
     **fields: Any,
 ) -> Payment:
-    """A new payment; unless a provider is named, it follows from the method's name."""
+    """A new payment; its method's name gives the provider by default."""
     if provider is None:
         stripe = method is not None and method.startswith("pm_")
         provider = ProviderName.STRIPE if stripe else ProviderName.PAYPAL
@@ -172,9 +172,9 @@ def a_payment(
 
 
 def written_down(provider: Provider, payment: Payment) -> Payment:
-    """The payment with the send of its next operation written down, as a claim does.
+    """The payment with the send of its next operation recorded, as by a claim.
 
-    At the time it is, for a look asks the provider for what was made about then.
+    The time of the send is now, because a lookup searches around it.
     """
     operation = payment.next_operation
     assert operation is not None
@@ -185,19 +185,19 @@ def written_down(provider: Provider, payment: Payment) -> Payment:
 def capture(
     payment: Payment, amount: int | None = None, *, final: bool = False
 ) -> Payment:
-    """The payment with a capture asked for."""
+    """The payment with a requested capture."""
     return follow_ups.capture(payment, amount=amount, final=final, **_asked())
 
 
 def refund(
     payment: Payment, amount: int | None = None, *, target: str | None = None
 ) -> Payment:
-    """The payment with a refund asked for."""
+    """The payment with a requested refund."""
     return follow_ups.refund(payment, amount=amount, target=target, **_asked())
 
 
 def void(payment: Payment) -> Payment:
-    """The payment with a void asked for."""
+    """The payment with a requested void."""
     return follow_ups.void(payment, **_asked())
 
 
@@ -208,5 +208,5 @@ def _asked() -> dict[str, Any]:
 
 
 def _id() -> str:
-    """The random part of an id, in the letters of ours."""
+    """The random part of an id."""
     return uuid.uuid4().hex[:26].upper()

@@ -1,4 +1,4 @@
-"""What all BreakerStore promise."""
+"""The promises of every BreakerStore."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BreakersSetup(Protocol):
         """Those of one process."""
 
     def pass_time(self, by: timedelta) -> None:
-        """Lets ``by`` pass as far as probes go."""
+        """Moves the clock of probes forward."""
 
 
 @pytest.fixture
@@ -45,16 +45,18 @@ def breakers(setup: BreakersSetup) -> BreakerStore:
 
 
 def opened(
-    breakers: BreakerStore, why: TripReason = TripReason.FAILING
+    breakers: BreakerStore, reason: TripReason = TripReason.FAILING
 ) -> CircuitBreaker:
     """Stripe's breaker, which ``why`` opened just now."""
-    breaker = breakers.open(STRIPE, trip_reason=why, reason=f"it is {why}", by="one")
+    breaker = breakers.open(
+        STRIPE, trip_reason=reason, reason=f"it is {reason}", by="one"
+    )
     assert breaker is not None
     return breaker
 
 
 def probed(breakers: BreakerStore, setup: BreakersSetup) -> CircuitBreaker:
-    """Stripe's breaker with a probe of ours, its time having come."""
+    """Stripe's breaker with a due probe claimed by us."""
     setup.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     breaker = breakers.claim_probe(STRIPE)
     assert breaker is not None

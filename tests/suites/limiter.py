@@ -1,4 +1,4 @@
-"""What every RateLimiter promises."""
+"""The promises of every RateLimiter."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class LimiterSetup(Protocol):
     """A limiter and its clock."""
 
     def limiter(self) -> RateLimiter:
-        """The limiter, as one more user of the account has it."""
+        """The limiter of one more user of the account."""
 
     def pass_time(self, seconds: float) -> None:
-        """Lets time pass as far as buckets go."""
+        """Moves the clock of buckets forward."""
 
 
 @pytest.fixture

@@ -144,12 +144,12 @@ class AccountSuite:
         add_account(account(), store=accounts)
         meets = iter([True, False])
 
-        def weigh(before: StoredAccount) -> StoredAccount:
+        def change_weight(before: StoredAccount) -> StoredAccount:
             if next(meets):
                 configure_account(before.id, rate=9, store=accounts)
             return replace(before, weight=5)
 
-        after = change_account(account().id, weigh, store=accounts)
+        after = change_account(account().id, change_weight, store=accounts)
         assert (after.weight, after.calls_per_second) == (5, 9)
         assert accounts.get(after.id) == after
         with pytest.raises(AccountNotFound):
@@ -160,12 +160,12 @@ class AccountSuite:
     ) -> None:
         add_account(account(), store=accounts)
 
-        def overtaken(one: StoredAccount) -> StoredAccount:
+        def change_concurrently(one: StoredAccount) -> StoredAccount:
             configure_account(one.id, rate=9, store=accounts)
             return replace(one, weight=5)
 
         with pytest.raises(StoreUnavailable):
-            change_account(account().id, overtaken, store=accounts)
+            change_account(account().id, change_concurrently, store=accounts)
         assert accounts.get(account().id).weight == account().weight
 
     def test_a_connected_account_is_found_by_its_name_and_belongs_to_one_merchant(

@@ -1,4 +1,4 @@
-"""Who may work on a payment, and that nobody else does meanwhile."""
+"""The promises of every PaymentStore about claims and leases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every PaymentStore promises to those who read."""
+"""The promises of every PaymentStore about reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.fakes import pay
 
 
 class PaymentReadsSuite:
-    """The half of PaymentStoreSuite that moves nothing."""
+    """The part of PaymentStoreSuite with reads."""
 
     @pytest.mark.parametrize(
         ("query", "numbers"),

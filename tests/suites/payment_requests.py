@@ -1,4 +1,4 @@
-"""What every PaymentStore promises to requests, beside whoever holds the payment."""
+"""The promises of every PaymentStore about requests during a claim."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.fakes import pay
 
 
 class PaymentRequestsSuite:
-    """The part of PaymentStoreSuite in which somebody else writes as well."""
+    """The part of PaymentStoreSuite with concurrent requests."""
 
     def test_postponed_payment_is_due_later_without_a_step(
         self, store: PaymentStore, setup: Setup

@@ -1,4 +1,4 @@
-"""What every PaymentStore promises."""
+"""The promises of every PaymentStore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every PaymentStore promises of the work that is owed."""
+"""The promises of every PaymentStore about due work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Provider promises of one call: its key, its answer, its errors."""
+"""The promises of every Provider about one call: key, answer and errors."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from domain.payments.submission import ProviderName
 from tests.suites.accounts import PRICE, Account, Trouble
 
 every_kind = pytest.mark.parametrize("kind", list(Kind))
-#: The kinds that a payment begins with, which ask the payer's bank.
+#: The kinds of a first operation.
 first_kind = pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZE])
 
 
 def whole(kind: Kind, price: Money = PRICE) -> Money | None:
-    """What an answer to the whole price says has moved: a void moves nothing."""
+    """The amount in an answer to the whole price; a void moves nothing."""
     return None if kind is Kind.VOID else price
 
 
@@ -151,7 +151,7 @@ class ProviderSuite:
     ) -> None:
         claimed = account.written_down(account.due(kind))
         account.arm(trouble)
-        assert type(_raised(account, claimed)) in (OutcomeUnknown, MalformedAnswer)
+        assert type(_send_error(account, claimed)) in (OutcomeUnknown, MalformedAnswer)
         assert len(account.moved(claimed)) == 1
         again = account.provider.send(claimed)
         assert (again.verdict, again.moved) == (Verdict.SUCCEEDED, whole(kind))
@@ -161,17 +161,17 @@ class ProviderSuite:
     def test_lookup_finds_a_lost_answer(self, account: Account, kind: Kind) -> None:
         payment = account.due(kind)
         account.arm(Trouble.ANSWER_LOST)
-        unheard = account.done(payment)
-        assert unheard.operations[-1].state is State.UNKNOWN
-        if _can_look(account, payment):
-            seen = account.look_up(unheard)
+        unanswered = account.done(payment)
+        assert unanswered.operations[-1].state is State.UNKNOWN
+        if _can_look_up(account, payment):
+            seen = account.look_up(unanswered)
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
             assert seen.refs
         else:
             with pytest.raises(NeedsReview) as caught:
-                account.look_up(unheard)
+                account.look_up(unanswered)
             assert caught.value.detail == "nothing_to_look_up"
-        assert account.moved(unheard) == [PRICE.minor]
+        assert account.moved(unanswered) == [PRICE.minor]
 
     @every_kind
     def test_lost_request_is_absent_where_that_can_be_proven(
@@ -180,16 +180,16 @@ class ProviderSuite:
         payment = account.due(kind)
         account.arm(Trouble.REQUEST_LOST)
         claimed = account.written_down(payment)
-        unheard = account.sent(claimed)
-        assert unheard.operations[-1].state is State.UNKNOWN
-        if _can_look(account, payment):
-            assert account.look_up(unheard).verdict is Verdict.ABSENT
+        unanswered = account.sent(claimed)
+        assert unanswered.operations[-1].state is State.UNKNOWN
+        if _can_look_up(account, payment):
+            assert account.look_up(unanswered).verdict is Verdict.ABSENT
         else:
             with pytest.raises(NeedsReview):
-                account.look_up(unheard)
-        assert account.moved(unheard) == []
+                account.look_up(unanswered)
+        assert account.moved(unanswered) == []
         assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-        assert account.moved(unheard) == [PRICE.minor]
+        assert account.moved(unanswered) == [PRICE.minor]
 
     @every_kind
     def test_repeated_lookups_find_the_success_and_change_nothing(
@@ -210,7 +210,7 @@ class ProviderSuite:
         claimed = account.written_down(account.due(kind))
         with pytest.raises(NotSent):
             away.send(claimed)
-        if _can_look(account, claimed):
+        if _can_look_up(account, claimed):
             with pytest.raises(NotSent):
                 away.look_up(
                     start_lookup(
@@ -225,7 +225,7 @@ class ProviderSuite:
     ) -> None:
         claimed = account.written_down(account.due(kind))
         account.arm(Trouble.RATE_LIMITED)
-        error = _raised(account, claimed)
+        error = _send_error(account, claimed)
         assert type(error) is NotExecuted and error.retry_after is not None
         assert error.retry_after.total_seconds() == 3
         _moved_nothing_and_moves_once(account, claimed)
@@ -236,24 +236,24 @@ class ProviderSuite:
     ) -> None:
         claimed = account.written_down(account.due(kind))
         account.arm(Trouble.UNAUTHORIZED)
-        assert type(_raised(account, claimed)) is Misconfigured
+        assert type(_send_error(account, claimed)) is Misconfigured
         _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
     def test_executed_500_moves_the_money_once_and_needs_a_lookup(
         self, account: Account, kind: Kind
     ) -> None:
-        """Stripe says it again to the same key; PayPal that it was done before."""
+        """Stripe repeats the 500 for the key; PayPal refuses a second use."""
         payment = account.due(kind)
         claimed = account.written_down(payment)
         account.arm(Trouble.FAILED)
-        assert type(_raised(account, claimed)) is OutcomeUnknown
+        assert type(_send_error(account, claimed)) is OutcomeUnknown
         if account.name is ProviderName.PAYPAL and kind is Kind.VOID:
-            # It has no key, so each send looks first.
+            # A void has no key, so each send reads first.
             assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
         else:
-            assert type(_raised(account, claimed)) is LookupRequired
-        if _can_look(account, payment):
+            assert type(_send_error(account, claimed)) is LookupRequired
+        if _can_look_up(account, payment):
             seen = account.look_up(claimed)
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
         assert account.moved(claimed) == [PRICE.minor]
@@ -266,8 +266,8 @@ class ProviderSuite:
         assert account.moved(payment) == []
 
 
-def _raised(account: Account, claimed: Payment) -> ProviderError:
-    """What a send raises: one of the errors that the port lists, and no other."""
+def _send_error(account: Account, claimed: Payment) -> ProviderError:
+    """Returns the error of a send, which must be one of the port's errors."""
     with pytest.raises(ProviderError) as caught:
         account.provider.send(claimed)
     assert isinstance(caught.value, (NotExecuted, OutcomeUnknown, NeedsReview))
@@ -275,19 +275,19 @@ def _raised(account: Account, claimed: Payment) -> ProviderError:
 
 
 def _moved_nothing_and_moves_once(account: Account, claimed: Payment) -> None:
-    """Nothing has moved yet, and the same send again moves it, once."""
+    """Asserts that nothing has moved, and that the same send moves it once."""
     assert account.moved(claimed) == []
     assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
     assert len(account.moved(claimed)) == 1
 
 
-def _can_look(account: Account, payment: Payment) -> bool:
-    """Whether there is anything to look at, by an id or by a list."""
-    return account.finds_unheard or bool(payment.refs)
+def _can_look_up(account: Account, payment: Payment) -> bool:
+    """Whether a lookup is possible, by an id or by a list."""
+    return account.finds_lost_calls or bool(payment.refs)
 
 
 def _with_body(claimed: Payment, body: str) -> Payment:
-    """The payment with another body under the key that is written down."""
+    """The payment with another body under its recorded key."""
     operation = claimed.claimed_operation
     assert operation.send is not None and operation.send.body != body
     other = replace(operation, send=replace(operation.send, body=body))

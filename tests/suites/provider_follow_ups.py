@@ -1,4 +1,4 @@
-"""What every Provider promises of captures, voids and refunds, one after another."""
+"""The promises of every Provider about captures, voids and refunds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FollowUpSuite:
         assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
         assert account.look_up(payment).moved == Money(700, "USD")
         assert account.in_order(payment) == [("authorize", 1999), ("capture", 700)]
-        # The authorization as it was is not shrunk by what became of it.
+        # The rest of the authorization does not shrink its original amount.
         assert account.look_up(payment, payment.first_operation).moved == PRICE
 
     @pytest.mark.parametrize("amounts", [(1999,), (600, 700), (600, 600, 799)], ids=str)
@@ -80,7 +80,7 @@ class FollowUpSuite:
         payment = account.held()
         voided, again = account.done(void(payment)), void(payment)
         assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
-        assert _said(account, again) in (LookupRequired, Verdict.SUCCEEDED)
+        assert _send(account, again) in (LookupRequired, Verdict.SUCCEEDED)
         assert account.look_up(account.done(again)).verdict is Verdict.SUCCEEDED
         assert account.in_order(voided)[1:] == [("void", 1999)]
         assert account.moved(again) == []
@@ -100,7 +100,7 @@ class FollowUpSuite:
         payment = account.held()
         account.done(void(payment))
         late = capture(payment)
-        assert _said(account, late) in (LookupRequired, Verdict.CANCELED)
+        assert _send(account, late) in (LookupRequired, Verdict.CANCELED)
         done = account.done(late)
         asked = done.get_operation(late.operations[-1].id)
         assert account.look_up(done, asked).verdict is Verdict.CANCELED
@@ -120,7 +120,7 @@ class FollowUpSuite:
         payment = account.held()
         account.done(capture(payment))
         ours = capture(payment)
-        assert _said(account, ours) is LookupRequired
+        assert _send(account, ours) is LookupRequired
         seen = account.look_up(account.done(ours))
         assert seen.verdict is Verdict.DECLINED
         assert seen.failure is not None
@@ -135,7 +135,7 @@ class FollowUpSuite:
         payment = account.charged()
         account.done(refund(payment))
         ours = refund(payment)
-        assert _said(account, ours) is LookupRequired
+        assert _send(account, ours) is LookupRequired
         seen = account.look_up(account.done(ours))
         assert seen.verdict is Verdict.ABSENT
         [theirs] = seen.external_movements
@@ -158,8 +158,8 @@ class FollowUpSuite:
         assert account.moved(ours) == []
 
 
-def _said(account: Account, payment: Payment) -> Verdict | type[LookupRequired]:
-    """What a send of the last operation comes to."""
+def _send(account: Account, payment: Payment) -> Verdict | type[LookupRequired]:
+    """Returns the answer to a send of the last operation."""
     try:
         return account.provider.send(account.written_down(payment)).verdict
     except LookupRequired:

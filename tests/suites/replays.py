@@ -1,4 +1,4 @@
-"""What every OperatorView and every Replays promise."""
+"""The promises of every OperatorView and every ReplayStore."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUN = ReplayRun("key_2", "the bank is back", 5, NOW)
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class OperatorPorts:
     """Implementers under test, on one database."""
 
     store: PaymentStore
@@ -52,7 +52,7 @@ def brought(
     scope: Scope = SHOP,
     **fields: Any,
 ) -> Payment:
-    """A payment whose first send has come to ``outcome``; None: all was paid."""
+    """A payment after a first send with ``outcome``; None: a success."""
     new = payment(number, asked=submission(**fields), scope=scope, now=NOW)
     [kept] = store.insert_many([replace(new, created_at=NOW + number * HOUR)])
     [won] = store.claim_many([sending(kept)])
@@ -85,7 +85,7 @@ class OperatorSuite:
         ],
     )
     def test_a_search_finds_matching_operations_of_all_merchants(
-        self, office: Office, search: Search, numbers: tuple[int, ...]
+        self, office: OperatorPorts, search: Search, numbers: tuple[int, ...]
     ) -> None:
         _four(office.store)
         expected = [payment(number).id for number in numbers]
@@ -97,7 +97,7 @@ class OperatorSuite:
         ][:1]
 
     def test_payments_are_found_by_the_time_of_their_movements(
-        self, office: Office
+        self, office: OperatorPorts
     ) -> None:
         _four(office.store)
         brought(office.store, 5, None)
@@ -114,7 +114,9 @@ class OperatorSuite:
         assert moved(ProviderName.STRIPE, -1) == moved(ProviderName.STRIPE, 1) == set()
         assert moved(ProviderName.PAYPAL, 0) == set()
 
-    def test_payments_are_found_by_their_disputed_objects(self, office: Office) -> None:
+    def test_payments_are_found_by_their_disputed_objects(
+        self, office: OperatorPorts
+    ) -> None:
         one, two = (brought(office.store, number, None) for number in (1, 2))
         step = apply_dispute(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
         kept = office.store.amend(step)
@@ -130,12 +132,12 @@ class OperatorSuite:
         )
         assert office.view.load([two.id]) == [two]
 
-    def test_payments_are_loaded_by_their_ids(self, office: Office) -> None:
+    def test_payments_are_loaded_by_their_ids(self, office: OperatorPorts) -> None:
         _four(office.store)
         ids = [payment(2).id, payment(9).id]
         assert [one.id for one in office.view.load(ids)] == ids[:1]
 
-    def test_a_replay_is_read_back_unchanged(self, office: Office) -> None:
+    def test_a_replay_is_read_back_unchanged(self, office: OperatorPorts) -> None:
         kept = _kept(office)
         assert office.replays.get(kept.id) == kept
         assert office.replays.get("rpl_9") is None
@@ -147,7 +149,9 @@ class OperatorSuite:
         [second] = office.replays.list_items(kept.id, after=1, limit=1)
         assert second.number == 2
 
-    def test_a_replay_changes_only_from_its_current_stage(self, office: Office) -> None:
+    def test_a_replay_changes_only_from_its_current_stage(
+        self, office: OperatorPorts
+    ) -> None:
         kept = _kept(office)
         started = kept.start(RUN)
         assert office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
@@ -155,7 +159,7 @@ class OperatorSuite:
         assert office.replays.get(kept.id) == started
 
     def test_a_running_replay_is_claimed_by_one_caller_for_a_second(
-        self, office: Office
+        self, office: OperatorPorts
     ) -> None:
         kept = _kept(office)
         assert office.replays.claim_due() is None
@@ -163,7 +167,7 @@ class OperatorSuite:
         assert office.replays.claim_due() == kept.start(RUN)
         assert office.replays.claim_due() is None
 
-    def test_a_canceled_replay_is_never_claimed(self, office: Office) -> None:
+    def test_a_canceled_replay_is_never_claimed(self, office: OperatorPorts) -> None:
         kept = _kept(office)
         office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
         gone = kept.start(RUN).cancel("key_3", now=NOW)
@@ -171,7 +175,7 @@ class OperatorSuite:
         assert office.replays.claim_due() is None
         assert office.replays.get(kept.id) == gone
 
-    def test_the_first_verdict_of_an_item_stands(self, office: Office) -> None:
+    def test_the_first_verdict_of_an_item_stands(self, office: OperatorPorts) -> None:
         kept = _kept(office)
         office.replays.record_outcomes(
             kept.id, {1: ItemOutcome.REPLAYED, 2: ItemOutcome.MOVED_ON}
@@ -194,7 +198,7 @@ def _four(store: PaymentStore) -> None:
     brought(store, 4, NeedsReview("strange"), scope=RIVAL)
 
 
-def _kept(office: Office) -> ReplaySet:
+def _kept(office: OperatorPorts) -> ReplaySet:
     _four(office.store)
     found = office.view.find(Search(), before=None, limit=10)
     items = freeze(found, Search(), now=NOW)

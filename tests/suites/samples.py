@@ -57,7 +57,7 @@ def submission(
     execute_at: datetime | None = None,
     duplicate_policy: DuplicatePolicy = DuplicatePolicy.NONE,
 ) -> Submission:
-    """What a web app might ask for."""
+    """A submission of a web app."""
     return Submission(
         amount=amount,
         provider=provider,
@@ -141,7 +141,7 @@ def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
 
 
 def disputed(payment: Payment, **fields: Any) -> DisputeSnapshot:
-    """What the provider shows of an open dispute of a payment's first operation."""
+    """The provider's view of an open dispute of a payment's first operation."""
     whole = Dispute(
         id="dp_1",
         ref="ch_1",

@@ -22,13 +22,13 @@ class Setup(Protocol):
     """One store as several processes use it, and its clock."""
 
     def store(self, lease_holder: str = "one") -> PaymentStore:
-        """The store of the process that calls itself ``lease_holder``."""
+        """The store of the process ``lease_holder``."""
 
     def now(self) -> datetime:
-        """What the store takes for the time, UTC."""
+        """The time of the store, UTC."""
 
     def pass_time(self, by: timedelta) -> None:
-        """Lets ``by`` pass as far as due times and leases go."""
+        """Moves the clock of due times and leases forward."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def store(setup: Setup) -> PaymentStore:
 
 
 def claimed(store: PaymentStore, setup: Setup, number: int = 1) -> Payment:
-    """A new payment that ``store`` holds, its first send written down."""
+    """A new payment held by ``store``, with its first send recorded."""
     [new] = store.insert_many([payment(number, now=setup.now())])
     [won] = store.claim_many([sending(new, now=setup.now())])
     return won

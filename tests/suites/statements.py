@@ -1,4 +1,4 @@
-"""What every Statement promises."""
+"""The promises of every Statement."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ class Account(Protocol):
         """A payment that was charged just now."""
 
     def declined(self) -> Payment:
-        """One that was declined."""
+        """A payment that was declined."""
 
     def refunded(self, payment: Payment) -> Payment:
         """The payment, just refunded in full."""
 
     def forgotten(self, payment: Payment) -> Payment:
-        """The payment, as if the provider had never had it, and we had its ids."""
+        """The payment with ids that the provider does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """A statement under test, and the account that it is of."""
+    """A statement under test, and its account."""
 
     statement: Statement
     account: Account
 
-    def listed(self, since: datetime, until: datetime) -> list[Movement]:
-        """All pages of a stretch of time."""
+    def list_all(self, since: datetime, until: datetime) -> list[Movement]:
+        """The movements of all pages of a span."""
         found, cursor = list[Movement](), None
         while True:
             page = self.statement.list_page(since, until, cursor)
@@ -57,9 +57,9 @@ class Books:
             if cursor is None:
                 return found
 
-    def lately(self, at: datetime) -> list[Movement]:
-        """All that moved around ``at``."""
-        return self.listed(at - MINUTE, at + MINUTE)
+    def list_around(self, at: datetime) -> list[Movement]:
+        """The movements around ``at``."""
+        return self.list_all(at - MINUTE, at + MINUTE)
 
 
 class StatementSuite:
@@ -70,7 +70,7 @@ class StatementSuite:
     ) -> None:
         paid = books.account.refunded(books.account.charged())
         books.account.declined()
-        charge, refund = by_way(books.lately(paid.updated_at))
+        charge, refund = by_direction(books.list_around(paid.updated_at))
         for one, operation in zip((charge, refund), paid.operations, strict=True):
             assert (one.payment, one.operation) == (paid.id, operation.id)
             assert (one.status, one.money) == (MovementStatus.MOVED, PRICE)
@@ -82,17 +82,17 @@ class StatementSuite:
 
     def test_a_span_includes_its_start_and_excludes_its_end(self, books: Books) -> None:
         paid = books.account.charged()
-        [charge] = books.lately(paid.updated_at)
+        [charge] = books.list_around(paid.updated_at)
         assert charge.at is not None
-        assert books.listed(charge.at, charge.at + SECOND) == [charge]
-        assert books.listed(charge.at - MINUTE, charge.at) == []
-        assert books.listed(charge.at + SECOND, charge.at + MINUTE) == []
+        assert books.list_all(charge.at, charge.at + SECOND) == [charge]
+        assert books.list_all(charge.at - MINUTE, charge.at) == []
+        assert books.list_all(charge.at + SECOND, charge.at + MINUTE) == []
 
     def test_the_pages_have_every_movement_once(self, books: Books) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             count = books.account.page + 1
             paid = list(pool.map(lambda _: books.account.charged(), range(count)))
-        found = books.listed(
+        found = books.list_all(
             min(one.created_at for one in paid) - MINUTE,
             max(one.updated_at for one in paid) + MINUTE,
         )
@@ -108,10 +108,10 @@ class StatementSuite:
         read = books.statement.for_payment(paid)
         assert read is not None
         listed = [
-            one for one in books.lately(paid.updated_at) if one.payment == paid.id
+            one for one in books.list_around(paid.updated_at) if one.payment == paid.id
         ]
-        assert [(one.ref, one.money, one.status) for one in by_way(read)] == [
-            (one.ref, one.money, one.status) for one in by_way(listed)
+        assert [(one.ref, one.money, one.status) for one in by_direction(read)] == [
+            (one.ref, one.money, one.status) for one in by_direction(listed)
         ]
 
     def test_a_payment_unknown_to_the_provider_has_no_movements(
@@ -125,6 +125,6 @@ class StatementSuite:
         )
 
 
-def by_way(found: Sequence[Movement]) -> list[Movement]:
-    """Charges before refunds."""
+def by_direction(found: Sequence[Movement]) -> list[Movement]:
+    """Sorts charges before refunds."""
     return sorted(found, key=lambda one: one.direction is Direction.REFUNDED)

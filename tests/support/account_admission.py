@@ -59,7 +59,7 @@ class Account:
         return self.breakers.load_all()[STRIPE]
 
 
-def tried(admission: Charges, *outcomes: Answer | ProviderError) -> int:
+def try_calls(admission: Charges, *outcomes: Answer | ProviderError) -> int:
     """Requests a call per outcome, records the granted ones, returns their number."""
     granted = admission.admit(STRIPE, len(outcomes)).granted
     if granted:

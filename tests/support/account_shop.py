@@ -75,7 +75,7 @@ class AccountsShop:
             if operation in (row["metadata"] or {}).values()
         ]
 
-    def went(self, payment_id: str) -> list[tuple[str, str, str]]:
+    def routing_events(self, payment_id: str) -> list[tuple[str, str, str]]:
         """The payment's routing events: from, to and reason."""
         path = f"/v1/payments/{payment_id}/events"
         events = self.bench.shop.get(path).json()["data"]
@@ -86,7 +86,7 @@ class AccountsShop:
         ]
 
 
-def in_ledger(account: StoredAccount) -> str:
+def ledger_name(account: StoredAccount) -> str:
     """The account's name in the ledgers, which is derived from its credentials."""
     credentials = account.credentials
     if account.provider is ProviderName.PAYPAL:

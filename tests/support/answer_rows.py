@@ -18,7 +18,7 @@ QUOTED: Final = "tok_quoted_by_the_provider"
 TOKEN: Final = "tok_QuotedByTheProvider"
 #: The path of a follow-up, by kind.
 _JOBS: Final = {Kind.CAPTURE: "captures", Kind.VOID: "void", Kind.REFUND: "refunds"}
-#: The provider's request id in the answers of ``said``.
+#: The provider's request id in the answers of ``canned_answer``.
 CALL: Final = "req_canned"
 
 
@@ -27,7 +27,7 @@ class Row:
     """A request, the provider's answer, and the stored operation.
 
     The payment ``method`` chooses the answer, or a ``fault`` of the simulator, which
-    may be a literal answer: see ``said``.
+    may be a literal answer: see ``canned_answer``.
     """
 
     state: State
@@ -68,7 +68,7 @@ FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
 ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "lookup"}
 
 
-def said(status: int, body: object, **headers: str) -> dict[str, Any]:
+def canned_answer(status: int, body: object, **headers: str) -> dict[str, Any]:
     """A fault: the next call gets this answer and has no effect."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     # The request ids of both providers; the other is ignored.
@@ -193,7 +193,7 @@ def _check_next_step(bench: Workbench, payment: Payment, row: Row) -> None:
         return
     if row.path is not None:
         match = {"method": "POST", "path": row.path}
-        bench.at(payment.provider).arm(match=match, **said(500, {}))
+        bench.at(payment.provider).arm(match=match, **canned_answer(500, {}))
     before = _events(bench, payment.id)
     after = _last(bench.step(payment.id))
     assert row.path is None or after.error == "http_500", "it went elsewhere"

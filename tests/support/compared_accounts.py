@@ -61,7 +61,7 @@ class Books:
         self.verify: list[Progress] = []
         self.slept: list[float] = []
         statements = {STRIPE: self.statement, PAYPAL: MemoryStatement()}
-        self.auditor = ReconciliationContext(
+        self.context = ReconciliationContext(
             statements=lambda account: statements[account.provider],
             view=MemoryView(self.store),
             store=self.store,
@@ -119,7 +119,7 @@ class Books:
     ) -> ReconciliationReport:
         """Compares ``span`` from NOW on."""
         return use_case.reconcile(
-            of, NOW, NOW + span, context=self.auditor, on_progress=self.verify.append
+            of, NOW, NOW + span, context=self.context, on_progress=self.verify.append
         )
 
     def stored(self, one: Payment) -> Payment:

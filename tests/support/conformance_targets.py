@@ -85,7 +85,7 @@ def paypal_named(environ: Mapping[str, str]) -> PayPalAt | None:
 
 
 def stripe_client(at: StripeAt) -> stripe.StripeClient:
-    """Return Stripe's own SDK, whose answers are checked."""
+    """Return Stripe's own SDK with checks of its answers."""
     session = published_shapes.session("stripe", strict=at.strict)
     return stripe.StripeClient(
         at.key,
@@ -96,7 +96,7 @@ def stripe_client(at: StripeAt) -> stripe.StripeClient:
 
 
 def paypal_client(at: PayPalAt) -> Any:
-    """Return PayPal's own Server SDK, whose answers are checked."""
+    """Return PayPal's own Server SDK with checks of its answers."""
     servers = {Environment.SANDBOX: {Server.DEFAULT: at.base}}
     configuration = type("At", (Configuration,), {"environments": servers})
     return PaypalServersdkClient(

@@ -66,7 +66,9 @@ def deliver_all(bench: WebhookWorkbench, provider: str, *types: str) -> None:
 
 def facts(bench: WebhookWorkbench, payment_id: str) -> list[str]:
     """The events of disputes on the timeline, in order."""
-    return [one for one in bench.work.told(payment_id) if one.startswith("dispute.")]
+    return [
+        one for one in bench.work.event_types(payment_id) if one.startswith("dispute.")
+    ]
 
 
 def is_untouched(payment: Payment) -> None:

@@ -35,31 +35,31 @@ class Bench:
         self.now = NOW
         self.slept: list[float] = []
         self.store = MemoryStore(self.clock)
-        self.disputes, self.gates, self.told = (
+        self.disputes, self.admission, self.events = (
             MemoryDisputes(),
             AdmitAll(),
             CountedEvents(),
         )
         self.view = MemoryView(self.store)
-        self.desk = dispute_context(
+        self.dispute_context = dispute_context(
             self.store,
             self.disputes,
             self.clock,
             view=self.view,
-            admission=self.gates,
-            count_event=self.told,
+            admission=self.admission,
+            count_event=self.events,
             sleep=self.slept.append,
         )
-        self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
-        self.hearing = WebhookContext(
+        self.inbox, self.lookups = MemoryInbox(self.clock), MemoryQueue()
+        self.webhook_context = WebhookContext(
             inbox=self.inbox,
             view=self.view,
             store=self.store,
-            queue=self.looks,
+            queue=self.lookups,
             parsers={
                 STRIPE: lambda webhook: DisputeUpdate(webhook.account, webhook.body)
             },
-            dispute_context=self.desk,
+            dispute_context=self.dispute_context,
             statements=lambda account: MemoryStatement(),
             clock=self.clock,
         )
@@ -93,7 +93,7 @@ class Bench:
         return webhook.id
 
     def stored(self) -> Payment:
-        [found] = self.store.everything()
+        [found] = self.store.all_payments()
         return found
 
     def status(self) -> WebhookStatus:

@@ -29,16 +29,16 @@ def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
     return replace(whole, **fields)
 
 
-def reading(payment: Payment, read: Dispute | None = None) -> DisputeSnapshot:
+def snapshot(payment: Payment, read: Dispute | None = None) -> DisputeSnapshot:
     """The provider's view of a dispute of the payment's first operation."""
     return DisputeSnapshot(read or dispute(), payment.id, (payment.first_operation.id,))
 
 
-def lay(payment: Payment, *read: Dispute) -> Payment:
+def apply_disputes(payment: Payment, *read: Dispute) -> Payment:
     """The stored payment after these disputes were applied in turn."""
     for number, one in enumerate(read):
         at = NOW + timedelta(hours=number)
-        payment = stored(apply_dispute(payment, reading(payment, one), now=at))
+        payment = stored(apply_dispute(payment, snapshot(payment, one), now=at))
     return payment
 
 

@@ -195,11 +195,11 @@ def _with(change: BreakerChange, breaker: CircuitBreaker) -> tuple[BreakerChange
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Grant:
     """An admission in numbers."""
 
     granted: int
-    again_in: timedelta
+    retry_in: timedelta
     after: float
 
 
@@ -211,12 +211,12 @@ class Charges:
         self._numbers = count()
         self._granted = threading.local()
 
-    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Leave:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Grant:
         """Requests ``wanted`` calls."""
         calls = [self._charge() for _ in range(wanted)]
         found = self._admission.admit(account, calls, urgent=urgent)
         self._granted.__dict__.setdefault(account, []).extend(found.granted)
-        return Leave(len(found.granted), found.retry_in, found.delay)
+        return Grant(len(found.granted), found.retry_in, found.delay)
 
     def record(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """Records outcomes of this thread's last granted calls, and of new ones."""

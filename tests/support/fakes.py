@@ -105,7 +105,7 @@ class ScriptedProvider:
     def __init__(self, script: Mapping[str, Sequence[Act]] | None = None) -> None:
         self.ledger: dict[str, Movement] = {}  #: by key
         self.sends: list[Send] = []
-        self.looks: list[str] = []  #: ids of the operations looked up
+        self.lookups: list[str] = []  #: ids of the operations looked up
         self._script = {name: list(acts) for name, acts in (script or {}).items()}
         self._bodies: dict[str, str] = {}
         self._decided: dict[str, Answer] = {}
@@ -135,7 +135,7 @@ class ScriptedProvider:
     def look_up(self, payment: Payment) -> Answer:
         operation = payment.claimed_operation
         with self._lock:
-            self.looks.append(operation.id)
+            self.lookups.append(operation.id)
             key = operation.send.key if operation.send else operation.provider_key
             return self._decided.get(key, Answer(Verdict.ABSENT))
 
@@ -161,7 +161,7 @@ class AdmitAll:
         self.open: set[str] = set()  #: names of open breakers
         self.asked: list[str] = []  #: accounts, one per request
         self.told_of: set[str] = set()  #: accounts
-        self.told: list[Answer | ProviderError] = []
+        self.outcomes: list[Answer | ProviderError] = []
 
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
@@ -181,4 +181,4 @@ class AdmitAll:
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
         self.told_of.add(account)
-        self.told += [outcome for _, outcome in outcomes]
+        self.outcomes += [outcome for _, outcome in outcomes]

@@ -58,7 +58,7 @@ def main(webhook_id: str, deadly: int) -> None:
     """Handles a webhook, or dies before."""
     settings, boundaries = Settings.of_process(), Boundaries(deadly)
     with ExitStack() as stack:
-        tools = worker(settings, stack)
+        context = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
         vault = container.open_vault(settings)
@@ -66,10 +66,14 @@ def main(webhook_id: str, deadly: int) -> None:
         inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
         store.boundaries = inbox.boundaries = boundaries
         adapters = container.open_adapters(settings, database, connections=1)
-        hearing = container.webhook_context(settings, database, tools, adapters)
-        desk = replace(hearing.dispute_context, store=store)
-        hearing = replace(hearing, store=store, inbox=inbox, dispute_context=desk)
-        notice.handle([webhook_id], hearing)
+        webhook_context = container.webhook_context(
+            settings, database, context, adapters
+        )
+        dispute_context = replace(webhook_context.dispute_context, store=store)
+        webhook_context = replace(
+            webhook_context, store=store, inbox=inbox, dispute_context=dispute_context
+        )
+        notice.handle([webhook_id], webhook_context)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def main(payment_id: str, deadly: int) -> None:
     """Works on a payment until it settles or this process dies."""
     settings, boundaries = Settings.of_process(), Boundaries(deadly)
     with ExitStack() as stack:
-        tools = worker(settings, stack)
+        context = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
         store = DyingStore(
@@ -99,9 +99,9 @@ def main(payment_id: str, deadly: int) -> None:
         store.boundaries = boundaries
 
         def dying(account: Account) -> DyingProvider:
-            return DyingProvider(tools.providers(account), boundaries)
+            return DyingProvider(context.providers(account), boundaries)
 
-        mortal = replace(tools, store=store, providers=dying)
+        mortal = replace(context, store=store, providers=dying)
         list(attempt.run([payment_id], mortal))
 
 

@@ -30,7 +30,9 @@ class _Table:
 
     rows: dict[str, _Row] = field(default_factory=dict)
     keys: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
-    guards: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
+    blocked_references: dict[tuple[str, str, str | None], str] = field(
+        default_factory=dict
+    )
     lock: threading.RLock = field(default_factory=threading.RLock)
     away: bool = False
 
@@ -167,7 +169,7 @@ class MemoryStore:
             row = rows.get(payment_id)
             return list(row.timeline) if row and _is_of(scope, row.payment) else None
 
-    def everything(self) -> list[Payment]:
+    def all_payments(self) -> list[Payment]:
         """Every payment of all merchants."""
         with self._rows() as rows:
             return [row.payment for row in rows.values()]
@@ -185,9 +187,9 @@ class MemoryStore:
             return rows[self._table.keys[key]].payment
         if payment.blocks_reference:
             guard = _key(payment, payment.submission.reference)
-            if guard in self._table.guards:
-                raise ReferenceInProgress(self._table.guards[guard])
-            self._table.guards[guard] = payment.id
+            if guard in self._table.blocked_references:
+                raise ReferenceInProgress(self._table.blocked_references[guard])
+            self._table.blocked_references[guard] = payment.id
         stored = _without_pending_events(payment)
         rows[payment.id] = _Row(stored, payment.pending_events, payment.due_at)
         self._table.keys[key] = payment.id
@@ -212,8 +214,11 @@ class MemoryStore:
         if not leased:
             row.due_at = payment.due_at
         guard = _key(payment, payment.submission.reference)
-        if self._table.guards.get(guard) == payment.id and not payment.blocks_reference:
-            del self._table.guards[guard]
+        if (
+            self._table.blocked_references.get(guard) == payment.id
+            and not payment.blocks_reference
+        ):
+            del self._table.blocked_references[guard]
         return stored
 
     @contextmanager

@@ -62,7 +62,7 @@ class MemoryView:
         ]
 
     def _all(self) -> list[Payment]:
-        return [one for one in self._store.everything() if one.mode is self._mode]
+        return [one for one in self._store.all_payments() if one.mode is self._mode]
 
 
 class MemoryReplays:

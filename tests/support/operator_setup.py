@@ -19,7 +19,7 @@ from tests.suites.samples import NOW
 from tests.support.memory_store import MemoryStore
 from tests.unit.application.conftest import World
 
-WHO: Final = Intervention("key_2", "the bank is back")
+OPERATOR: Final = Intervention("key_2", "the bank is back")
 
 
 class Interrupted(MemoryStore):
@@ -32,7 +32,7 @@ class Interrupted(MemoryStore):
     def amend(self, payment: Payment) -> Payment | None:
         if self._times:
             self._times -= 1
-            [now] = [one for one in self.everything() if one.id == payment.id]
+            [now] = [one for one in self.all_payments() if one.id == payment.id]
             super().amend(
                 now.with_event(
                     now.first_operation, EventType.OPERATION_ACCEPTED, now=NOW
@@ -41,26 +41,26 @@ class Interrupted(MemoryStore):
         return super().amend(payment)
 
 
-def previewed(desk: OperatorContext, search: Search | None = None) -> ReplaySet:
+def preview(context: OperatorContext, search: Search | None = None) -> ReplaySet:
     """Previews a replay of ``search``, by default of all stuck operations."""
     return operator_actions.preview_replay(
         search or Search(),
         by="key_1",
         mode=Mode.TEST,
         new_id=container.new_id,
-        context=desk,
+        context=context,
     )
 
 
-def run(desk: OperatorContext, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
-    """Starts the replay as ``WHO``, with ``rate`` operations a second."""
-    asked = ReplayRun(WHO.by, WHO.reason, rate, desk.clock())
-    return operator_actions.start_replay(replay.id, asked, context=desk)
+def run(context: OperatorContext, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
+    """Starts the replay as ``OPERATOR``, with ``rate`` operations a second."""
+    asked = ReplayRun(OPERATOR.by, OPERATOR.reason, rate, context.clock())
+    return operator_actions.start_replay(replay.id, asked, context=context)
 
 
-def verdicts(desk: OperatorContext, replay: ReplaySet) -> list[ItemOutcome | None]:
+def verdicts(context: OperatorContext, replay: ReplaySet) -> list[ItemOutcome | None]:
     """The outcome of each item."""
-    items = desk.replays.list_items(replay.id, after=0, limit=100)
+    items = context.replays.list_items(replay.id, after=0, limit=100)
     return [item.outcome for item in items]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 WALKTHROUGH: Final = ROOT / "docs" / "walkthrough.md"
-#: Headings of the stops; what follows them is about no stop.
+#: Headings of the stops. Text after the last one belongs to no stop.
 _STOP: Final = re.compile(r"^## \d+\. `([^`]+)`\n\n(.*?)(?=^## )", re.M | re.S)
 _PLACE: Final = re.compile(r"`([\w/.-]+\.py)(?::([\w.]+))?`")
 
@@ -74,7 +74,7 @@ def stops() -> list[Stop]:
     ]
 
 
-def files_of_way() -> set[str]:
+def files_of_walkthrough() -> set[str]:
     """The files that the stops name, each by its heading or its lines."""
     return {
         place.file
@@ -83,7 +83,7 @@ def files_of_way() -> set[str]:
     }
 
 
-def files_beside_way() -> set[str]:
+def files_beside_walkthrough() -> set[str]:
     """The files of the page's last table: a charge runs code of theirs in passing."""
     _, table = WALKTHROUGH.read_text().split("\n## How the files were counted\n")
     return {place.file for place in places(table)}

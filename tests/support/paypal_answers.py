@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.support.answer_rows import QUOTED, said
+from tests.support.answer_rows import QUOTED, canned_answer
 
 #: Fields of a captured and of an authorized payment in the API. Refunds and captures
 #: are other operations.
@@ -43,7 +43,7 @@ def order(
         "purchase_units": [{"reference_id": "default", "payments": payments}],
         "links": [{"rel": rel, "href": PAGE}],
     }
-    return said(201, shown)
+    return canned_answer(201, shown)
 
 
 def captured(status: str, reason: str = "ECHECK") -> dict[str, Any]:
@@ -65,4 +65,4 @@ def refusal(
         for issue in issues
     ]
     shown = {"name": name, "message": QUOTED, "details": details}
-    return said(status, {**shown, "links": [{"rel": rel, "href": PAGE}]})
+    return canned_answer(status, {**shown, "links": [{"rel": rel, "href": PAGE}]})

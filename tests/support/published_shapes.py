@@ -61,7 +61,7 @@ RESOURCES: Final = {
     "refund": (PAYPAL_FILES[1], "refund"),
 }
 
-#: What was wrong since it was last asked; a session's hook cannot fail its test.
+#: The problems since the last ``take_problems``. A hook cannot fail its test.
 _wrong: list[str] = []
 
 
@@ -83,20 +83,20 @@ def session(provider: str, *, strict: bool = True) -> requests.Session:
         else:
             method = response.request.method or ""
             found = paypal_problems(method, path, response.status_code, body)
-        note(f"{response.request.method} {response.url}", found)
+        add_problems(f"{response.request.method} {response.url}", found)
 
     if SPECS is not None:
         made.hooks["response"].append(check)
     return made
 
 
-def note(where: str, problems: Iterator[str]) -> None:
-    """Record problems until the next ``taken``."""
+def add_problems(where: str, problems: Iterator[str]) -> None:
+    """Record problems until the next ``take_problems``."""
     if SPECS is not None:
         _wrong.extend(f"{where}: {problem}" for problem in problems)
 
 
-def taken() -> list[str]:
+def take_problems() -> list[str]:
     """Return the problems since the last call."""
     wrong = _wrong.copy()
     _wrong.clear()

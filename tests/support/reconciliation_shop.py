@@ -80,7 +80,7 @@ class Day:
     database: Database[Document]
     workers: list[attempt.AttemptContext]
     simulators: dict[ProviderName, Simulator]
-    auditor: ReconciliationContext
+    context: ReconciliationContext
     ids: dict[tuple[ProviderName, str], str]  #: by provider and story
 
     def payment(self, provider: ProviderName, story: str) -> Payment:
@@ -93,13 +93,13 @@ class Day:
         self, of: ProviderName | Account, *, span: timedelta = timedelta(hours=1)
     ) -> ReconciliationReport:
         """Compares the books up to the next second."""
-        until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
+        until = self.context.clock().replace(microsecond=0) + timedelta(seconds=1)
         progress = list[Progress]()
         report = reconcile(
             of if isinstance(of, Account) else Account.own(of),
             until - span,
             until,
-            context=self.auditor,
+            context=self.context,
             on_progress=progress.append,
         )
         assert progress[-1].share == 1
@@ -148,7 +148,7 @@ def open_day(
         paypal_client_id=uuid.uuid4().hex,
     )
     initialise(settings)
-    with fleet(settings, gated=True) as workers:
+    with fleet(settings, with_admission=True) as workers:
         database = container.open_database(settings)
         try:
             yield Day(
@@ -156,7 +156,7 @@ def open_day(
                 database=database,
                 workers=workers,
                 simulators=simulators,
-                auditor=container.reconciliation_context(settings, database),
+                context=container.reconciliation_context(settings, database),
                 ids=_submitted(workers[0], stories),
             )
         finally:
@@ -176,7 +176,7 @@ def day(
 
 
 def _submitted(
-    tools: attempt.AttemptContext, stories: Mapping[str, Story]
+    context: attempt.AttemptContext, stories: Mapping[str, Story]
 ) -> dict[tuple[ProviderName, str], str]:
     now = container.clock() - WAKEUP_GRACE
     new: dict[tuple[ProviderName, str], Payment] = {}
@@ -189,5 +189,5 @@ def _submitted(
             )
             asked = replace(asked, capture=story.when, multicapture=story.several)
             new[provider, name] = payment(len(new) + 1, asked=asked, now=now)
-    assert len(tools.store.insert_many(list(new.values()))) == len(new)
+    assert len(context.store.insert_many(list(new.values()))) == len(new)
     return {key: one.id for key, one in new.items()}

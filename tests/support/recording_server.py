@@ -186,7 +186,7 @@ def untrusted_server(folder: Path) -> Iterator[str]:
 
     def shake_hands() -> None:
         connection, _ = listening.accept()
-        # The client ends the handshake: that is what the test is about.
+        # The client is expected to end the handshake.
         with suppress(OSError), closing(connection):
             context.wrap_socket(connection, server_side=True).close()
 

@@ -124,42 +124,42 @@ class RunningWeb:
         finally:
             database.client.close()
 
-    def work(self, payment_id: str, said: Answer | ProviderError) -> Payment:
-        """Carries a payment out at a provider with the answer ``said``."""
+    def work(self, payment_id: str, outcome: Answer | ProviderError) -> Payment:
+        """Carries a payment out at a provider with this outcome of the call."""
         database = self.database()
         store = MongoPayments(
             database, container.open_vault(self.settings), lease_holder="test"
         )
         try:
             with ThreadPoolExecutor(1) as calls:
-                tools = attempt.AttemptContext(
+                context = attempt.AttemptContext(
                     store=store,
-                    providers=lambda account: SayingProvider(said),
+                    providers=lambda account: FixedProvider(outcome),
                     admission=AdmitAll(),
                     executors=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,
                     leased_ids=set(),
                 )
-                [[settled]] = attempt.run([payment_id], tools)
+                [[settled]] = attempt.run([payment_id], context)
                 return settled.payment
         finally:
             database.client.close()
 
 
 @dataclass(frozen=True, slots=True)
-class SayingProvider:
+class FixedProvider:
     """A Provider with one answer for every call."""
 
-    said: Answer | ProviderError
+    outcome: Answer | ProviderError
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         return "{}"
 
     def send(self, payment: Payment) -> Answer:
-        if isinstance(self.said, ProviderError):
-            raise self.said
-        return self.said
+        if isinstance(self.outcome, ProviderError):
+            raise self.outcome
+        return self.outcome
 
     def look_up(self, payment: Payment) -> Answer:
         return self.send(payment)

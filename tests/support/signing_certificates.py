@@ -45,7 +45,7 @@ class Authority:
         """The root certificate."""
         return self.root.public_bytes(serialization.Encoding.PEM)
 
-    def vouches(
+    def issue(
         self, name: str = NAME, *, until: timedelta = _DAY
     ) -> tuple[rsa.RSAPrivateKey, bytes]:
         """A key and its certificate, which expires ``until`` from now."""

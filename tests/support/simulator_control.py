@@ -35,7 +35,7 @@ class Simulator:
     root: str  #: prefix of the paths that move money
 
     def arm(self, do: str, **fault: object) -> None:
-        """Arm a fault for the next call that moves money, or as ``match`` says."""
+        """Arm a fault for the next call that moves money, or that matches ``match``."""
         fault.setdefault("match", {"method": "POST", "path": self.root})
         answer = requests.post(
             f"{self.url}/_faults", json={"do": do, **fault}, timeout=PATIENCE
@@ -81,7 +81,7 @@ class Calls:
         self.seen.append((call, status_class))
 
 
-def mislead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def set_misleading_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Name a proxy that does not exist, and a netrc with another password."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         for variable in (name, name.upper()):

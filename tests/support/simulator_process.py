@@ -185,7 +185,7 @@ def new_key() -> str:
     return uuid.uuid4().hex
 
 
-def eventually(condition: Callable[[], Any], what: str) -> Any:
+def eventually(condition: Callable[[], Any], description: str) -> Any:
     """Return the first true value; fail after ``PATIENCE`` seconds."""
     seen: list[Any] = []
 
@@ -194,7 +194,7 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
         return bool(seen[0])
 
     if not wait_until(holds, seconds=PATIENCE):
-        raise AssertionError(f"did not happen in {PATIENCE} s: {what}")
+        raise AssertionError(f"did not happen in {PATIENCE} s: {description}")
     return seen[0]
 
 
@@ -268,7 +268,7 @@ class Receiver:
                 receiver.received.append((dict(self.headers), body))
                 event = json.loads(body)
                 problems = published_shapes.event_problems(event)
-                published_shapes.note("a webhook", problems)
+                published_shapes.add_problems("a webhook", problems)
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 self.send_response(status)
                 self.send_header("Content-Length", "0")

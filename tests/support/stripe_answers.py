@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.support.answer_rows import QUOTED, said
+from tests.support.answer_rows import QUOTED, canned_answer
 
 
-def intent(status: str, **fields: Any) -> dict[str, Any]:
-    """A fault: a PaymentIntent of 19.99 USD."""
-    shown = {
-        "id": "pi_3canned",
+def payment_intent(id: str, **fields: Any) -> dict[str, Any]:
+    """Stripe's PaymentIntent of 19.99 USD, with ``fields`` changed."""
+    return {
+        "id": id,
         "object": "payment_intent",
         "amount": 1999,
         "amount_received": 0,
@@ -20,10 +20,13 @@ def intent(status: str, **fields: Any) -> dict[str, Any]:
         "latest_charge": None,
         "metadata": {},
         "next_action": None,
-        "status": status,
         **fields,
     }
-    return said(200, shown)
+
+
+def intent(status: str, **fields: Any) -> dict[str, Any]:
+    """A fault: a PaymentIntent of 19.99 USD."""
+    return canned_answer(200, payment_intent("pi_3canned", status=status, **fields))
 
 
 def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str, Any]:
@@ -36,7 +39,7 @@ def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str
         "status": status,
         "failure_reason": failure_reason,
     }
-    return said(200, shown)
+    return canned_answer(200, shown)
 
 
 def refusal(
@@ -44,13 +47,13 @@ def refusal(
 ) -> dict[str, Any]:
     """A fault: Stripe's error object, with a token in its message."""
     error = {"type": type, "message": f"No such thing: {QUOTED}", **fields}
-    return said(status, {"error": error})
+    return canned_answer(status, {"error": error})
 
 
 def failed(**headers: str) -> dict[str, Any]:
     """A fault: a 500 without an effect."""
     error = {"error": {"type": "api_error", "message": f"About {QUOTED}."}}
-    return said(500, error, **headers)
+    return canned_answer(500, error, **headers)
 
 
 DECLINED: Final = {

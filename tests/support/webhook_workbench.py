@@ -206,17 +206,21 @@ def webhook_workbench(settings: Settings, folder: Path) -> Iterator[WebhookWorkb
         )
         clock = WebClock()
         base = stack.enter_context(served(settings, clock))
-        tools = worker(settings, stack)
+        attempt_context = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
         running = RunningWeb(base, "", settings, 0, folder / "web.log")
-        bench = Workbench(running.client(), settings, database, stripe, paypal, tools)
-        bench.tools = replace(tools, clock=bench.now)
+        bench = Workbench(
+            running.client(), settings, database, stripe, paypal, attempt_context
+        )
+        bench.context = replace(attempt_context, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)
         adapters = container.open_adapters(settings, database, connections=2)
-        hearing = container.webhook_context(settings, database, bench.tools, adapters)
-        hearing = replace(hearing, queue=MemoryQueue())
-        yield WebhookWorkbench(bench, base, clock, hearing, inbox, receivers)
+        webhook_context = container.webhook_context(
+            settings, database, bench.context, adapters
+        )
+        webhook_context = replace(webhook_context, queue=MemoryQueue())
+        yield WebhookWorkbench(bench, base, clock, webhook_context, inbox, receivers)
 
 
 def _listening(provider: Simulator, stack: ExitStack) -> Receiver:
@@ -229,7 +233,7 @@ def _listening(provider: Simulator, stack: ExitStack) -> Receiver:
 
 @contextmanager
 def served(settings: Settings, clock: WebClock) -> Iterator[str]:
-    """The application in this process, whose clock a test can move."""
+    """The application in this process, with the clock of the test."""
     services = replace(container.create_web_services(settings), clock=clock)
     server = make_server("127.0.0.1", 0, build(services).app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="web")

@@ -46,7 +46,7 @@ class Workbench:
     database: Database[Document]
     stripe: Simulator
     paypal: Simulator
-    tools: attempt.AttemptContext
+    context: attempt.AttemptContext
     ahead: timedelta = field(default_factory=timedelta)
 
     def now(self) -> datetime:
@@ -114,7 +114,7 @@ class Workbench:
         """The payment in the API."""
         return dict(self.shop.get(f"/v1/payments/{payment_id}").json())
 
-    def told(self, payment_id: str) -> list[str]:
+    def event_types(self, payment_id: str) -> list[str]:
         """The types of the events on its timeline."""
         events = self.shop.get(f"/v1/payments/{payment_id}/events").json()["data"]
         return [str(event["type"]) for event in events]
@@ -122,7 +122,7 @@ class Workbench:
     def stored(self, payment_id: str) -> Payment:
         """The stored payment."""
         scope = Scope(self.shop.key.merchant, Mode.TEST)
-        found = self.tools.store.get(scope, payment_id)
+        found = self.context.store.get(scope, payment_id)
         assert found is not None
         return found
 
@@ -135,14 +135,16 @@ class Workbench:
                 if due is None or due > self.now() + WAKEUP_GRACE:
                     return payment
             self.step(payment_id)
-        raise AssertionError(f"still due after {_STEPS} steps: {self.told(payment_id)}")
+        raise AssertionError(
+            f"still due after {_STEPS} steps: {self.event_types(payment_id)}"
+        )
 
     def step(self, payment_id: str) -> Payment:
         """Takes the next step, even if it is not due yet."""
         self.database.payments.update_one(
             {"_id": payment_id}, [{"$set": {"due_at": "$$NOW"}}]
         )
-        list(attempt.run([payment_id], self.tools))
+        list(attempt.run([payment_id], self.context))
         return self.stored(payment_id)
 
     def moved(self, payment_id: str) -> list[tuple[str, int]]:
@@ -185,11 +187,11 @@ def workbench(web: RunningWeb) -> Iterator[Workbench]:
         settings = replace(
             web.settings, stripe_api_base=stripe.url, paypal_api_base=paypal.url
         )
-        tools = worker(settings, stack)
+        context = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
-        bench = Workbench(web.client(), settings, database, stripe, paypal, tools)
-        bench.tools = replace(tools, clock=bench.now)
+        bench = Workbench(web.client(), settings, database, stripe, paypal, context)
+        bench.context = replace(context, clock=bench.now)
         yield bench
 
 

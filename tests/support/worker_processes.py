@@ -27,7 +27,9 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def fleet(settings: Settings, *, gated: bool) -> Iterator[list[attempt.AttemptContext]]:
+def fleet(
+    settings: Settings, *, with_admission: bool
+) -> Iterator[list[attempt.AttemptContext]]:
     """The contexts of WORKERS workers, each with its own connections."""
     with ExitStack() as stack:
         found = []
@@ -36,8 +38,10 @@ def fleet(settings: Settings, *, gated: bool) -> Iterator[list[attempt.AttemptCo
             stack.callback(services.database.client.close)
             for pool in services.attempt_context.executors.values():
                 stack.callback(pool.shutdown)
-            tools = services.attempt_context
-            found.append(tools if gated else replace(tools, admission=AdmitAll()))
+            context = services.attempt_context
+            found.append(
+                context if with_admission else replace(context, admission=AdmitAll())
+            )
         yield found
 
 
@@ -56,11 +60,11 @@ def work_off(ids: list[str], workers: list[attempt.AttemptContext]) -> None:
     """Works on due payments until all are settled."""
     over = threading.Event()
 
-    def work(tools: attempt.AttemptContext) -> None:
+    def work(context: attempt.AttemptContext) -> None:
         while not over.is_set():
-            due = tools.store.find_due_ids(len(ids))
+            due = context.store.find_due_ids(len(ids))
             # A message goes to one worker; here workers choose at random.
-            for _ in attempt.run(random.sample(due, min(32, len(due))), tools):
+            for _ in attempt.run(random.sample(due, min(32, len(due))), context):
                 pass
             over.wait(0.05)
 
@@ -71,7 +75,7 @@ def work_off(ids: list[str], workers: list[attempt.AttemptContext]) -> None:
         return workers[0].store.find_settled(ids) == set(ids)
 
     with ThreadPoolExecutor(WORKERS) as threads:
-        working = [threads.submit(work, tools) for tools in workers]
+        working = [threads.submit(work, context) for context in workers]
         try:
             assert processes.wait_until(all_settled, seconds=PATIENCE)
         finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.support.pages import (
     WALKTHROUGH,
-    files_beside_way,
-    files_of_way,
+    files_beside_walkthrough,
+    files_of_walkthrough,
     places,
     stops,
 )
@@ -25,11 +25,15 @@ def test_stop_of_the_walkthrough_is_a_function() -> None:
 
 
 def test_way_of_a_charge_has_at_most_twenty_files() -> None:
-    assert len(files_of_way()) <= 20
+    assert len(files_of_walkthrough()) <= 20
 
 
 def test_walkthrough_states_the_numbers_of_files() -> None:
-    text, way, beside = WALKTHROUGH.read_text(), files_of_way(), files_beside_way()
+    text, way, beside = (
+        WALKTHROUGH.read_text(),
+        files_of_walkthrough(),
+        files_beside_walkthrough(),
+    )
     assert not way & beside
     assert f"functions in {len(way | beside)} files" in text
     assert f"name {len(way)} of them" in text

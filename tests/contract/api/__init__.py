@@ -1,1 +1,1 @@
-"""The API as it is documented, held against what is served."""
+"""The API compared with its documentation."""

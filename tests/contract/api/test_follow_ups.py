@@ -17,7 +17,7 @@ from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 PRICE: Final = Money(1999, "USD")
 HELD: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
-#: Races of two refunds: a few in the suite, a thousand where somebody asks for them.
+#: Races of two refunds: a few in the suite, more by the variable.
 ROUNDS: Final = int(os.environ.get("REFUND_ROUNDS", "25"))
 DECLINED: Final = Answer(Verdict.DECLINED, refs={"payment_intent": "pi_1"})
 
@@ -33,7 +33,7 @@ def _post(
     )
 
 
-def _begun(web: RunningWeb, client: Client, **fields: object) -> str:
+def _start_payment(web: RunningWeb, client: Client, **fields: object) -> str:
     """The path of a payment whose first operation has succeeded."""
     made = client.submit(stripe_payment(**fields)).json()
     web.work(made["id"], HELD)
@@ -43,7 +43,7 @@ def _begun(web: RunningWeb, client: Client, **fields: object) -> str:
 def test_a_capture_is_durable_and_reserves_before_it_is_answered(
     web: RunningWeb, merchant: Client
 ) -> None:
-    path = _begun(web, merchant, capture="manual")
+    path = _start_payment(web, merchant, capture="manual")
     held = merchant.get(path).json()
     assert (held["status"], held["amount_capturable"]) == ("authorized", 1999)
     answer = _post(merchant, f"{path}/captures", "c", {"amount": 600})
@@ -66,7 +66,7 @@ def test_a_void_needs_no_body_and_cancels_a_scheduled_payment(
 ) -> None:
     later = stripe_payment(execute_at="2099-01-01T00:00:00Z")
     assert merchant.submit(later).status_code == 422, "too far ahead"
-    path = _begun(web, merchant, capture="manual")
+    path = _start_payment(web, merchant, capture="manual")
     assert _post(merchant, f"{path}/void", "v").status_code == 202
     again = _post(merchant, f"{path}/void", "w")
     assert again.status_code == 409
@@ -76,7 +76,7 @@ def test_a_void_needs_no_body_and_cancels_a_scheduled_payment(
 def test_a_repeated_refund_is_the_same_and_its_key_fits_no_other_request(
     web: RunningWeb, merchant: Client
 ) -> None:
-    path, other = _begun(web, merchant), _begun(web, merchant)
+    path, other = _start_payment(web, merchant), _start_payment(web, merchant)
     first = _post(merchant, f"{path}/refunds", "r", {"amount": 100})
     again = _post(merchant, f"{path}/refunds", "r", {"amount": 100})
     assert again.status_code == first.status_code == 202
@@ -97,7 +97,7 @@ def test_a_repeated_refund_is_the_same_and_its_key_fits_no_other_request(
 def test_a_conflict_shows_the_remaining_amount(
     web: RunningWeb, merchant: Client
 ) -> None:
-    path = _begun(web, merchant)
+    path = _start_payment(web, merchant)
     _post(merchant, f"{path}/refunds", "a", {"amount": 1200})
     refused = _post(merchant, f"{path}/refunds", "b", {"amount": 1200})
     assert refused.status_code == 409
@@ -114,7 +114,7 @@ def test_a_conflict_shows_the_remaining_amount(
 def test_another_merchants_payment_is_not_found(
     web: RunningWeb, merchant: Client, job: str
 ) -> None:
-    path = _begun(web, merchant)
+    path = _start_payment(web, merchant)
     stranger = web.client()
     assert _post(stranger, f"{path}/{job}", "k", {}).status_code == 404
     assert len(merchant.get(path).json()["operations"]) == 1
@@ -138,7 +138,7 @@ def test_a_wrong_field_is_named_and_changes_nothing(
     body: dict[str, Any],
     pointer: str,
 ) -> None:
-    path = _begun(web, merchant)
+    path = _start_payment(web, merchant)
     refused = _post(merchant, f"{path}/{job}", "k", body)
     assert refused.status_code == 422
     assert [fault["pointer"] for fault in refused.json()["errors"]] == [pointer]
@@ -168,7 +168,7 @@ def test_one_of_a_capture_and_a_void_at_once_is_accepted(
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
         for number in range(10):
-            path = _begun(web, merchant, capture="manual")
+            path = _start_payment(web, merchant, capture="manual")
             answers = threads.map(
                 lambda job: _post(
                     merchant, f"{path}/{job}", f"{job}-{number}"

@@ -1,4 +1,4 @@
-"""The served OpenAPI document: exercised as it stands, and its page."""
+"""The served OpenAPI document: calls by its examples, and its page."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_document_has_the_calls_and_no_others(served: Any) -> None:
     assert served.raw_schema["openapi"].startswith("3.1")
 
 
-@pytest.mark.filterwarnings("ignore")  # what schemathesis' parts say of themselves
+@pytest.mark.filterwarnings("ignore")  # deprecations inside schemathesis
 @pytest.mark.parametrize(
     ("method", "path", "mode"),
     [

@@ -1,4 +1,4 @@
-"""Every refusal is an RFC 9457 problem that says nothing of our insides."""
+"""Every refusal is an RFC 9457 problem without internal details."""
 
 from __future__ import annotations
 

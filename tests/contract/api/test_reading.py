@@ -1,4 +1,4 @@
-"""GET: one payment, lists, timelines, and waiting for news."""
+"""GET: one payment, lists, timelines, and long polls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators do over HTTP: find, freeze, run, cancel, resolve."""
+"""Replays and resolutions over HTTP."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def beat(web: RunningWeb) -> int:
     vault = container.open_vault(web.settings)
     store = MongoPayments(database, vault, lease_holder="beat")
     try:
-        desk = container.operator_context(
+        context = container.operator_context(
             web.settings,
             database,
             store=store,
             queue=MemoryQueue(),
             clock=container.clock,
         )
-        return operator_actions.run_replays(desk)
+        return operator_actions.run_replays(context)
     finally:
         database.client.close()
 
@@ -156,9 +156,9 @@ def test_a_replay_is_previewed_started_and_reported(
     done = operator.get(where).json()
     assert (done["stage"], done["outcomes"]) == ("done", {"replayed": 1})
     assert (done["run_by"], done["reason"]) == (operator.key.id, "the bank is back")
-    told = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
-    assert told["type"] == "operation.replayed"
-    assert told["data"]["by"] == operator.key.id
+    event = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
+    assert event["type"] == "operation.replayed"
+    assert event["data"]["by"] == operator.key.id
     again = post(operator, f"{where}/run", {"reason": "again"})
     assert (again.status_code, again.json()["reason"]) == (409, "already_done")
     assert beat(web) == 0
@@ -197,9 +197,9 @@ def test_a_review_is_resolved_by_an_operator(
     path, verdict = f"{FOUND}/{payment_id}/resolve", _verdict(operation["id"])
     done = post(operator, path, verdict)
     assert (done.status_code, done.json()["status"]) == (200, "captured")
-    told = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
-    assert told["type"] == "operation.resolved"
-    assert told["data"]["reason"] == "seen in the dashboard"
+    event = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
+    assert event["type"] == "operation.resolved"
+    assert event["data"]["reason"] == "seen in the dashboard"
     again = post(operator, path, verdict)
     assert (again.status_code, again.json()["reason"]) == (
         409,

@@ -1,4 +1,4 @@
-"""POST /v1/payments: what is accepted, how it is answered, what is stored."""
+"""POST /v1/payments: requests, answers and stored payments."""
 
 from __future__ import annotations
 

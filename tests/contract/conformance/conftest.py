@@ -1,4 +1,4 @@
-"""The clients that others wrote, at whatever the environment names."""
+"""The providers' own clients, for the targets in the environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.simulator_process import Simulator, simulator
 
 @pytest.fixture(scope="session")
 def simulated_stripe() -> Iterator[Simulator | None]:
-    """A simulator of Stripe; None where the environment names an account."""
+    """A simulator of Stripe; None if the environment names an account."""
     if stripe_named(os.environ) is not None:
         yield None
         return
@@ -51,13 +51,13 @@ def stripe_sdk(stripe_at: StripeAt) -> stripe.StripeClient:
 
 @pytest.fixture
 def only_at_simulated_stripe(simulated_stripe: Simulator | None) -> OnlySimulated:
-    """Asks for the simulator itself."""
-    return lambda what: _only(simulated_stripe, what)
+    """Skips the test outside the simulator."""
+    return lambda ability: _only(simulated_stripe, ability)
 
 
 @pytest.fixture(scope="session")
 def simulated_paypal() -> Iterator[Simulator | None]:
-    """A simulator of PayPal; None where the environment names a merchant."""
+    """A simulator of PayPal; None if the environment names a merchant."""
     if paypal_named(os.environ) is not None:
         yield None
         return
@@ -95,11 +95,11 @@ def wallet(paypal_at: PayPalAt) -> str:
 
 @pytest.fixture
 def only_at_simulated_paypal(simulated_paypal: Simulator | None) -> OnlySimulated:
-    """Asks for the simulator itself."""
-    return lambda what: _only(simulated_paypal, what)
+    """Skips the test outside the simulator."""
+    return lambda ability: _only(simulated_paypal, ability)
 
 
-def _only(running: Simulator | None, what: str) -> Simulator:
+def _only(running: Simulator | None, ability: str) -> Simulator:
     if running is None:
-        pytest.skip(f"only a simulator {what}")
+        pytest.skip(f"only a simulator {ability}")
     return running

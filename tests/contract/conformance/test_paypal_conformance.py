@@ -1,4 +1,4 @@
-"""What PayPal promises, held to by its own Server SDK, in its sandbox or simulated."""
+"""PayPal's promises, tested by its own Server SDK in its sandbox or simulated."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_amount_that_paypal_does_not_accept_is_refused(
 
 def test_a_wrong_secret_is_refused(paypal_at: PayPalAt) -> None:
     stranger = paypal_client(PayPalAt(paypal_at.base, "nobody", "wrong", None))
-    # What the SDK says of every token that it could not get.
+    # The SDK's message for every failed request of a token.
     with pytest.raises(AuthValidationException):
         stranger.orders.get_order({"id": "5O190127TN364715T"})
 

@@ -1,4 +1,4 @@
-"""What Stripe promises, held to by its own SDK, at Stripe or at the simulator."""
+"""Stripe's promises, tested by its own SDK at Stripe or at the simulator."""
 
 from __future__ import annotations
 
@@ -275,12 +275,12 @@ def test_a_dispute_takes_the_amount_and_a_fee(stripe_sdk: Client) -> None:
 def test_events_of_a_payment_have_all_of_its_fields(stripe_sdk: Client) -> None:
     intent = pay_by_card(stripe_sdk)
 
-    def told() -> list[dict[str, Any]]:
+    def find_events() -> list[dict[str, Any]]:
         events = stripe_sdk.v1.events.list(
             {"type": "payment_intent.succeeded", "limit": 100}
         ).data
         shown = [event.to_dict()["data"]["object"] for event in events]
         return [each for each in shown if each["id"] == intent.id]
 
-    [shown] = eventually(told, "the event is listed")
+    [shown] = eventually(find_events, "the event is listed")
     assert (shown["status"], shown["amount_received"]) == ("succeeded", 1999)

@@ -1,4 +1,4 @@
-"""Where the conformance suite may run, and that it never moves real money."""
+"""The targets of the conformance suite, which never moves real money."""
 
 from __future__ import annotations
 

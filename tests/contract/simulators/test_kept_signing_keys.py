@@ -1,4 +1,4 @@
-"""The keys of the simulated PayPal's webhooks, where a file keeps them."""
+"""The file with the keys of the simulated PayPal's webhooks."""
 
 from __future__ import annotations
 

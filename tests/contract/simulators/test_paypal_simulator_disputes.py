@@ -1,4 +1,4 @@
-"""Disputes at the simulated PayPal: inquiries, claims, and what a lost one takes."""
+"""Disputes at the simulated PayPal: inquiries, claims and their money."""
 
 from __future__ import annotations
 
@@ -159,10 +159,12 @@ def test_every_step_of_a_dispute_sends_an_event(receiver: Receiver) -> None:
         [created] = [e for e in events if e["event_type"] == "CUSTOMER.DISPUTE.CREATED"]
         assert created["resource_type"] == "dispute"
         assert created["resource"]["dispute_id"] == id
-        [told] = [e for e in events if e["event_type"] == "PAYMENT.CAPTURE.REVERSED"]
-        assert told["resource_type"] == "refund"
-        path = f"/v2/payments/refunds/{told['resource']['id']}"
-        assert paypal.call("GET", path).json() == told["resource"]
+        [reversal] = [
+            e for e in events if e["event_type"] == "PAYMENT.CAPTURE.REVERSED"
+        ]
+        assert reversal["resource_type"] == "refund"
+        path = f"/v2/payments/refunds/{reversal['resource']['id']}"
+        assert paypal.call("GET", path).json() == reversal["resource"]
 
 
 def test_a_dispute_withdrawn_by_the_payer_moves_no_money(paypal: PayPalCaller) -> None:
@@ -182,7 +184,7 @@ def test_a_reversal_without_a_dispute_is_in_the_ledger_and_in_the_reports(
     taken = answer.json()
     [row] = paypal.simulator.movements(id=taken["id"])
     assert (row["kind"], row["amount"]) == ("withdraw", 1999)
-    # The clock of a simulator that others used before may have been moved.
+    # An earlier test may have moved the simulator's clock.
     now = datetime.fromisoformat(row["at"])
     query = urlencode(
         {

@@ -1,4 +1,4 @@
-"""Every change of a PayPal object is told, by its own event and with all of it."""
+"""Every change of a PayPal object sends its own event with the whole object."""
 
 from __future__ import annotations
 
@@ -162,8 +162,10 @@ def test_every_change_sends_an_event(
 ) -> None:
     module_receiver.received.clear()
     happens(telling)
-    eventually(lambda: len(module_receiver.types()) >= len(events), "all are told")
-    # Deliveries may overtake each other, so their order says nothing.
+    eventually(
+        lambda: len(module_receiver.types()) >= len(events), "all events are delivered"
+    )
+    # Deliveries may overtake each other, so their order is not checked.
     assert sorted(module_receiver.types()) == sorted(events)
 
 
@@ -175,7 +177,7 @@ def test_an_event_names_its_resource_and_the_related_ids(
     capture = telling.call("POST", f"{path}/capture", key=new_key()).json()
     refunded = f"/v2/payments/captures/{capture['id']}/refund"
     refund_shown = telling.call("POST", refunded, key=new_key()).json()
-    eventually(lambda: len(module_receiver.types()) == 4, "all are told")
+    eventually(lambda: len(module_receiver.types()) == 4, "all events are delivered")
     events: dict[str, Any] = {
         event["event_type"]: event
         for event in (json.loads(body) for _, body in module_receiver.received)

@@ -1,4 +1,4 @@
-"""PayPal's search of transactions: what it shows, in parts, and when."""
+"""PayPal's search of transactions: its contents, pages and delay."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def merchant(reporting: Simulator) -> PayPalCaller:
 
 
 def search(merchant: PayPalCaller, **query: object) -> Any:
-    """What a search of yesterday and today answers."""
+    """The answer to a search of yesterday and today."""
     now = datetime.now(timezone.utc)
     wanted = {
         "start_date": (now - DAY).isoformat(timespec="seconds"),

@@ -52,7 +52,7 @@ def approve(order: dict[str, Any], outcome: str = "approve") -> None:
 
 
 def vault_of(order: dict[str, Any]) -> dict[str, Any]:
-    """Return what an order says of the saved wallet."""
+    """Return the saved wallet in an order."""
     vault: dict[str, Any] = order["payment_source"]["paypal"]["attributes"]["vault"]
     return vault
 

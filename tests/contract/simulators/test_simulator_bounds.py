@@ -1,4 +1,4 @@
-"""What a simulator does when it is full: refuse, never forget."""
+"""A full simulator refuses, and never forgets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_with_server(world: World, scenario: Scenario) -> None:
 def posts(
     bounds: Bounds, *calls: tuple[str, dict[str, str]]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Make these calls, each for an account of its own, and return what they get."""
+    """Make these calls, each for an account of its own, and return their answers."""
     answers = []
     world = make_world()
 

@@ -1,4 +1,4 @@
-"""Books that drift: what the API shows afterwards, and what cannot drift."""
+"""Drifts of the books, the API after them, and impossible drifts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def drifting() -> Iterator[dict[str, Simulator]]:
         yield {"stripe": first, "paypal": second}
 
 
-def drift(one: Simulator, **what: object) -> str:
-    """Plants a drift and returns the id of what has drifted."""
-    answer = one.post("/_drift", what)
+def drift(one: Simulator, **fields: object) -> str:
+    """Plants a drift and returns the id of its object."""
+    answer = one.post("/_drift", fields)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -78,7 +78,7 @@ def test_paypals_books_drift(drifting: dict[str, Simulator]) -> None:
 
 @pytest.mark.parametrize("name", ["stripe", "paypal"])
 @pytest.mark.parametrize(
-    "what",
+    "fields",
     [
         [],
         {"do": "steal"},
@@ -90,10 +90,10 @@ def test_paypals_books_drift(drifting: dict[str, Simulator]) -> None:
     ],
 )
 def test_an_impossible_drift_is_refused_and_changes_nothing(
-    drifting: dict[str, Simulator], name: str, what: object
+    drifting: dict[str, Simulator], name: str, fields: object
 ) -> None:
     before = drifting[name].get("/_ledger")
-    answer = drifting[name].post("/_drift", what)
+    answer = drifting[name].post("/_drift", fields)
     assert answer.status_code == 400 and answer.json()["error"]
     assert drifting[name].get("/_ledger") == before
 

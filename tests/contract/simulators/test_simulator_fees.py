@@ -1,4 +1,4 @@
-"""What both simulated providers keep of a payment: a percentage and a fixed part."""
+"""The fees of both simulated providers: a percentage and a fixed part."""
 
 from __future__ import annotations
 

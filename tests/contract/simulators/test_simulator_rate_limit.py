@@ -60,7 +60,7 @@ def test_an_account_gets_calls_again_after_a_while(
 ) -> None:
     assert 429 in statuses(limited_stripe, merchant)
     eventually(
-        lambda: statuses(limited_stripe, merchant, 1) == [200], "a token came back"
+        lambda: statuses(limited_stripe, merchant, 1) == [200], "a token is available"
     )
 
 

@@ -2,7 +2,7 @@
 
 Every answer and webhook of every test here is checked (``tests.contract.conftest``);
 these tests make the objects and errors that no other one makes, and show that the
-checks see what is wrong.
+checks find each fault.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def test_every_object_of_stripe_has_the_fields_of_stripes_examples(
         assert page["data"] and page["object"] == "list"
         seen |= {each["object"] for each in page["data"]}
     assert seen == {"event", "balance_transaction", "dispute", "customer"}
-    assert published_shapes.taken() == []
+    assert published_shapes.take_problems() == []
 
 
 def test_paypals_orders_and_payments_follow_its_schemas(paypal: PayPalCaller) -> None:
@@ -78,7 +78,7 @@ def test_paypals_orders_and_payments_follow_its_schemas(paypal: PayPalCaller) ->
     paypal.call("GET", path)
     paypal.token = "expired"
     assert paypal.call("GET", path).status_code == 401
-    assert published_shapes.taken() == []
+    assert published_shapes.take_problems() == []
 
 
 def test_the_checks_find_a_missing_field_an_extra_field_and_another_type(
@@ -124,7 +124,7 @@ def test_every_answer_and_webhook_of_a_test_is_checked(
         wrong = {"id": "pi_1", "object": "payment_intent"}
         running.arm(do="answer", status=200, body=wrong)
         running.stripe("GET", f"{INTENTS}/pi_1", merchant=merchant)
-        [problem] = published_shapes.taken()
+        [problem] = published_shapes.take_problems()
         assert f"{INTENTS}/pi_1: payment_intent lacks" in problem
         running.heal()
         running.stripe("POST", INTENTS, CHARGE, merchant=merchant, key=new_key())

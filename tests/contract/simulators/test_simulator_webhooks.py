@@ -107,8 +107,8 @@ def test_paypals_signature_is_verified_up_to_the_root(receiver: Receiver) -> Non
         paypal = PayPalCaller(running)
         assert paypal.order().status_code == 201
         eventually(lambda: len(receiver.received) == 2, "the webhooks arrive")
-        told = dict(zip(receiver.types(), receiver.received, strict=True))
-        headers, body = told["PAYMENT.CAPTURE.COMPLETED"]
+        deliveries = dict(zip(receiver.types(), receiver.received, strict=True))
+        headers, body = deliveries["PAYMENT.CAPTURE.COMPLETED"]
         sent = {name.upper(): value for name, value in headers.items()}
 
         root = requests.get(running.url + "/_root.pem", timeout=PATIENCE).content

@@ -1,4 +1,4 @@
-"""The simulated Stripe's payments, spoken to by Stripe's own SDK."""
+"""The simulated Stripe's payments, called by Stripe's own SDK."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_events_name_their_connected_account(receiver: Receiver, merchant: str) 
         eventually(lambda: len(receiver.received) == 3, "the connected one's events")
         running.stripe_sdk(merchant).v1.payment_intents.create(CHARGE)
         eventually(lambda: len(receiver.received) == 6, "the platform's events")
-        told = [json.loads(body) for _, body in receiver.received]
-        accounts = [event.get("account") for event in told]
+        bodies = [json.loads(body) for _, body in receiver.received]
+        accounts = [event.get("account") for event in bodies]
         assert accounts == ["acct_shop"] * 3 + [None] * 3
         assert len(shop.v1.events.list().data) == 3

@@ -1,4 +1,4 @@
-"""Disputes at the simulated Stripe, seen by Stripe's own SDK."""
+"""Disputes at the simulated Stripe, read by Stripe's own SDK."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_dispute_ends_won_or_lost_and_only_a_won_one_gives_the_money_back(
     )
     assert [row["kind"] for row in stripe_simulator.movements(id=id)] == kinds
     assert dispute_events(stripe_client) == [
-        f"charge.dispute.{what}"
-        for what in ("created", "funds_withdrawn", "updated", *after)
+        f"charge.dispute.{step}"
+        for step in ("created", "funds_withdrawn", "updated", *after)
     ]
     answer = stripe_simulator.post(f"/_disputes/{id}", {"status": "won"})
     assert answer.status_code == 400 and "after " + status in answer.json()["error"]

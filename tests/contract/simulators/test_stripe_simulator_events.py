@@ -1,4 +1,4 @@
-"""Every change of a Stripe object is told, by its own event and with all of it."""
+"""Every change of a Stripe object sends its own event with the whole object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86400
 Client = stripe.StripeClient
 
 
-def told(client: Client) -> list[str]:
+def event_types(client: Client) -> list[str]:
     """Return the types of the account's events, oldest first."""
     events = client.v1.events.list({"limit": 100}).data
     return [str(event.type) for event in reversed(events)]
@@ -123,7 +123,7 @@ def test_every_change_sends_its_events_in_order(
     events: list[str],
 ) -> None:
     happens(stripe_client, stripe_simulator)
-    assert told(stripe_client) == events
+    assert event_types(stripe_client) == events
 
 
 def test_an_event_holds_the_object_as_it_was_then(

@@ -27,7 +27,7 @@ def hold(
 
 
 def availability(intent: stripe.PaymentIntent) -> str:
-    """Return what the charge says of several captures."""
+    """Return whether the charge allows several captures."""
     charge: Any = intent.latest_charge
     status: str = charge.payment_method_details.card.multicapture.status
     return status

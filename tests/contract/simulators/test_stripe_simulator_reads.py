@@ -1,4 +1,4 @@
-"""What the simulated Stripe refuses and what it lists, seen by Stripe's own SDK."""
+"""Refusals and lists of the simulated Stripe, read by Stripe's own SDK."""
 
 from __future__ import annotations
 

@@ -10,18 +10,11 @@ import pytest
 
 from runtime import container
 from tests.support.account_shop import AccountsShop
-from tests.support.running_web import RunningWeb, prepared_web
+from tests.support.running_web import RunningWeb
+from tests.support.web_fixtures import web
 from tests.support.workbench import workbench
 
-
-@pytest.fixture(scope="package")
-def web(
-    tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
-) -> Iterator[RunningWeb]:
-    """A running web process on a new database."""
-    home = tmp_path_factory.mktemp("accounts")
-    with prepared_web(home, mongo_url, redis_url) as running:
-        yield running
+__all__ = ["web"]
 
 
 @pytest.fixture
@@ -32,6 +25,6 @@ def shop(web: RunningWeb) -> Iterator[AccountsShop]:
         stack.callback(services.database.client.close)
         for pool in services.attempt_context.executors.values():
             stack.callback(pool.shutdown)
-        bench.tools = replace(services.attempt_context, clock=bench.now)
+        bench.context = replace(services.attempt_context, clock=bench.now)
         bench.database.circuit_breakers.delete_many({})
         yield AccountsShop(bench)

@@ -8,7 +8,7 @@ import pytest
 
 from application.accounts import retire_account
 from runtime import processes
-from tests.support.account_shop import AccountsShop, in_ledger
+from tests.support.account_shop import AccountsShop, ledger_name
 
 
 def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:
@@ -21,10 +21,10 @@ def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:
     assert all(len(accounts) == 1 for accounts in moved)
     used = {account for [account] in moved}
     assert used == {
-        in_ledger(one),
-        in_ledger(two),
+        ledger_name(one),
+        ledger_name(two),
     }, "the account with weight 0 is never used"
-    assert in_ledger(spare) not in used
+    assert ledger_name(spare) not in used
 
 
 def test_a_currency_goes_to_the_account_that_takes_it(shop: AccountsShop) -> None:
@@ -32,7 +32,7 @@ def test_a_currency_goes_to_the_account_that_takes_it(shop: AccountsShop) -> Non
     for currency, account in (("EUR", euros), ("USD", dollars), ("JPY", dollars)):
         payment_id = shop.pay(currency=currency)
         shop.done(payment_id)
-        assert shop.charges(payment_id) == [in_ledger(account)]
+        assert shop.charges(payment_id) == [ledger_name(account)]
         shown = shop.bench.shown(payment_id)
         assert (shown["account"], shown["provider"]) == (account.id, "stripe")
 
@@ -42,7 +42,7 @@ def test_a_named_provider_is_used(shop: AccountsShop) -> None:
     paypal = shop.add("paypal")
     payment_id = shop.pay("paypal", payment_method="vault_ada")
     shop.done(payment_id)
-    assert shop.charges(payment_id) == [in_ledger(paypal)]
+    assert shop.charges(payment_id) == [ledger_name(paypal)]
 
 
 def refused(shop: AccountsShop, **fields: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_a_retired_account_takes_nothing_new_and_gives_money_back(
     assert processes.wait_until(is_refused, seconds=10), "nor at the deployment's own"
     assert shop.bench.ask(payment_id, "refunds").status_code == 202
     assert shop.done(payment_id).refunded == 1999
-    assert shop.charges(payment_id) == [in_ledger(account)]
+    assert shop.charges(payment_id) == [ledger_name(account)]
 
 
 def test_a_repeated_request_after_the_accounts_retirement_gets_the_first_payment(
@@ -148,7 +148,7 @@ def test_follow_ups_go_to_the_account_of_the_payment(
     shop.bench.ask(payment_id, "refunds", amount=500)
     payment = shop.done(payment_id)
     assert (payment.captured, payment.refunded) == (1999, 500)
-    used = {one.id: in_ledger(one) for one in (first, second)}[payment.account.id]
+    used = {one.id: ledger_name(one) for one in (first, second)}[payment.account.id]
     keys = {one.provider_key for one in payment.operations}
     rows = [row for row in shop.bench.stripe.movements() if row["key"] in keys]
     assert {row["account"] for row in rows} == {used}

@@ -14,7 +14,7 @@ from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container, processes
 from runtime.accounts.cache import CACHE_SECONDS
 from simulators.paypal.api import WRONG_SECRET
-from tests.support.account_shop import AccountsShop, in_ledger
+from tests.support.account_shop import AccountsShop, ledger_name
 
 #: A wallet of PayPal that pays without an approval.
 PAYS: Final = {"payment_method": "vault_ada"}
@@ -65,7 +65,7 @@ def test_an_unknown_charge_is_made_once_after_stripe_ended_the_key(
     assert not is_open(shop, account)
     paid = shop.bench.stored(payment_id).first_operation
     assert lost.send and paid.send and paid.send.key == lost.send.key
-    assert shop.charges(payment_id) == [in_ledger(account)]
+    assert shop.charges(payment_id) == [ledger_name(account)]
 
 
 def test_an_unknown_charge_is_made_once_after_a_wrong_and_a_right_secret(
@@ -93,4 +93,4 @@ def test_an_unknown_charge_is_made_once_after_a_wrong_and_a_right_secret(
         lambda: probed(shop, account, payment_id).captured == 1999,
         seconds=CACHE_SECONDS + 10,
     )
-    assert shop.charges(payment_id) == [in_ledger(account)]
+    assert shop.charges(payment_id) == [ledger_name(account)]

@@ -13,7 +13,7 @@ from domain.payments.states import State, Status
 from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container, processes
 from runtime.accounts.cache import CACHE_SECONDS
-from tests.support.account_shop import REFUSED, AccountsShop, in_ledger
+from tests.support.account_shop import REFUSED, AccountsShop, ledger_name
 
 #: Stripe's answer to a card that its bank declines.
 DECLINED = {
@@ -53,8 +53,8 @@ def test_the_other_account_charges_once_while_a_breaker_is_open(
     )
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
-    assert shop.charges(payment_id) == [in_ledger(second)]
-    assert shop.went(payment_id) == [(first.id, second.id, "breaker_open")]
+    assert shop.charges(payment_id) == [ledger_name(second)]
+    assert shop.routing_events(payment_id) == [(first.id, second.id, "breaker_open")]
     breakers.close(first.id, reason="done", by="a test")
     assert breakers.load_all()["stripe"].since is None, "only the account's own breaker"
 
@@ -70,7 +70,7 @@ def test_refused_connections_move_a_payment_to_paypal_for_approval(
     assert (shown["status"], shown["provider"]) == ("requires_action", "paypal")
     assert shown["account"] == paypal.id
     assert shown["next_action"]["url"].startswith(shop.bench.paypal.url)
-    assert shop.went(payment_id) == [(stripe.id, paypal.id, "not_sent")]
+    assert shop.routing_events(payment_id) == [(stripe.id, paypal.id, "not_sent")]
     assert processes.wait_until(
         lambda: is_back(shop.bench.stripe.url), seconds=OUTAGE + 10
     )
@@ -81,8 +81,8 @@ def test_refused_credentials_move_a_payment(shop: AccountsShop) -> None:
     first, second = shop.add(secret=REFUSED), shop.add(weight=0)
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
-    assert shop.charges(payment_id) == [in_ledger(second)]
-    [(source, target, _)] = shop.went(payment_id)
+    assert shop.charges(payment_id) == [ledger_name(second)]
+    [(source, target, _)] = shop.routing_events(payment_id)
     assert (source, target) == (first.id, second.id)
     assert MongoBreakerStore(shop.bench.database).load_all()[first.id].is_open
     assert shop.bench.stored(payment_id).first_operation.attempts == 1
@@ -98,8 +98,8 @@ def test_a_listed_decline_moves_the_payment_and_stays_on_the_timeline(
     )
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
-    assert shop.charges(payment_id) == [in_ledger(second)]
-    assert shop.went(payment_id) == [(first.id, second.id, "do_not_honor")]
+    assert shop.charges(payment_id) == [ledger_name(second)]
+    assert shop.routing_events(payment_id) == [(first.id, second.id, "do_not_honor")]
     path = f"/v1/payments/{payment_id}/events"
     events = shop.bench.shop.get(path).json()["data"]
     answers = [event["data"].get("answer") for event in events]
@@ -124,7 +124,7 @@ def test_any_other_decline_ends_the_payment(shop: AccountsShop) -> None:
     method = "pm_card_visa_chargeDeclinedInsufficientFunds"
     payment_id = shop.pay(payment_method=method)
     assert shop.done(payment_id).status is Status.FAILED
-    assert shop.went(payment_id) == [] and shop.charges(payment_id) == []
+    assert shop.routing_events(payment_id) == [] and shop.charges(payment_id) == []
 
 
 @pytest.mark.parametrize("fault", ["commit_then_drop", "drop"])
@@ -143,7 +143,7 @@ def test_a_payment_that_the_first_account_may_have_never_moves(
     )
     asked = Call(CallKind.CHARGES, "of nobody")
     assert processes.wait_until(
-        lambda: bool(shop.bench.tools.admission.admit(first.id, [asked]).blocked),
+        lambda: bool(shop.bench.context.admission.admit(first.id, [asked]).blocked),
         seconds=5,
     )
     shop.bench.step(payment_id)
@@ -152,8 +152,8 @@ def test_a_payment_that_the_first_account_may_have_never_moves(
     assert processes.wait_until(
         lambda: shop.bench.step(payment_id).captured == 1999, seconds=10
     )
-    assert shop.charges(payment_id) == [in_ledger(first)]
-    assert shop.went(payment_id) == []
+    assert shop.charges(payment_id) == [ledger_name(first)]
+    assert shop.routing_events(payment_id) == []
 
 
 def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
@@ -181,4 +181,4 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     assert processes.wait_until(probed, seconds=CACHE_SECONDS + 10)
     assert not MongoBreakerStore(shop.bench.database).load_all()[account.id].is_open
     assert shop.bench.stored(payment_id).first_operation.attempts == 1
-    assert shop.charges(payment_id) == [in_ledger(rolled)]
+    assert shop.charges(payment_id) == [ledger_name(rolled)]

@@ -45,7 +45,7 @@ def test_an_outage_fails_some_calls_and_the_other_payments_wait(
 ) -> None:
     settings = replace(settings, stripe_api_base=away.url)
     initialise(settings)
-    with fleet(settings, gated=True) as workers:
+    with fleet(settings, with_admission=True) as workers:
         ids = submitted(workers[0].store, COUNT)
         away.arm(do="refuse", seconds=5)
         work_off(ids, workers)
@@ -64,7 +64,7 @@ def test_wrong_credentials_cost_no_attempt_and_open_the_breaker(
 ) -> None:
     settings = replace(settings, paypal_client_secret="wrong")
     initialise(settings)
-    with fleet(settings, gated=True) as workers:
+    with fleet(settings, with_admission=True) as workers:
         ids = submitted(workers[0].store, 3, PAYPAL)
         for one, tools in zip(ids, workers, strict=False):
             list(attempt.run([one], tools))

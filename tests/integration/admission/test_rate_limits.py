@@ -49,7 +49,7 @@ def test_several_workers_stay_below_an_accounts_limit_and_everything_is_paid(
 ) -> None:
     settings = replace(settings, stripe_api_base=limited.url, stripe_rate=LIMIT)
     initialise(settings)
-    with fleet(settings, gated=gated) as workers:
+    with fleet(settings, with_admission=gated) as workers:
         began = time.monotonic()
         ids = submitted(workers[0].store, COUNT)
         work_off(ids, workers)

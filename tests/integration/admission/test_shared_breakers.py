@@ -146,7 +146,7 @@ def test_refused_credentials_stop_the_account_until_a_probe_succeeds(
     admissions = [one.admit(STRIPE, 8) for one in workers]
     assert {one.granted for one in admissions} == {0}
     for one in admissions:
-        assert MIN_RETRY_DELAY <= one.again_in <= 2 * FIRST_PROBE_DELAY
+        assert MIN_RETRY_DELAY <= one.retry_in <= 2 * FIRST_PROBE_DELAY
     fleet.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
     assert sum(admitted_at_once(workers)) == 1
     assert fleet.stored()["trip_reason"] == "misconfigured"

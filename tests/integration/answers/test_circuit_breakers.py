@@ -83,7 +83,7 @@ def guarded(bench: Workbench, redis_database: str) -> Iterator[Workbench]:
             stack.callback(pool.shutdown)
         stack.callback(bench.database.circuit_breakers.delete_many, {})
         tools = replace(services.attempt_context, clock=bench.now, jitter=lambda: 1.0)
-        yield replace(bench, tools=tools)
+        yield replace(bench, context=tools)
 
 
 @pytest.mark.parametrize(("provider", "words"), REFUSED)

@@ -47,7 +47,7 @@ def services(bench: Workbench) -> Iterator[WorkerServices]:
         stack.callback(made.database.client.close)
         for pool in made.attempt_context.executors.values():
             stack.callback(pool.shutdown)
-        yield replace(made, attempt_context=bench.tools)
+        yield replace(made, attempt_context=bench.context)
 
 
 @pytest.mark.parametrize(("provider", "rows", "words"), DISAGREEMENTS)

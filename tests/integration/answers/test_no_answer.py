@@ -75,7 +75,7 @@ def test_a_404_to_a_lookup_proves_nothing(bench: Workbench, name: str) -> None:
     match = {"method": "GET", "path": path}
     bench.at(name).arm(do="answer", status=404, body=MISSING[name], match=match)
     after = bench.step(payment_id).first_operation
-    assert bench.told(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
+    assert bench.event_types(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert (after.state, after.refs) == (before.state, before.refs)
     assert after.due_at is not None, "it is looked at again"
 

@@ -20,7 +20,7 @@ from tests.support.answer_rows import (
     again,
     holds,
     resting,
-    said,
+    canned_answer,
 )
 from tests.support.paypal_answers import HELD, PAID, TO_THE_PAGE, refusal
 from tests.support.workbench import Workbench
@@ -74,7 +74,7 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "a 4xx without an issue": Row(
         State.UNKNOWN,
-        fault=said(400, {"error": f"a word of somebody between, {QUOTED}"}),
+        fault=canned_answer(400, {"error": f"a word of somebody between, {QUOTED}"}),
         error="malformed_answer",
         **AGAIN,
     ),
@@ -96,18 +96,18 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "401 by OAuth": Row(
         State.RETRYING,
-        fault={**said(401, {"error": "invalid_token"}), "times": 2},
+        fault={**canned_answer(401, {"error": "invalid_token"}), "times": 2},
         error="misconfigured",
         **AGAIN,
     ),
     "a 401 that is a page": Row(
         State.UNKNOWN,
-        fault={**said(401, EDGE), "times": 2},
+        fault={**canned_answer(401, EDGE), "times": 2},
         error="malformed_answer",
         **AGAIN,
     ),
     "a 403 that is a page": Row(
-        State.UNKNOWN, fault=said(403, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN, fault=canned_answer(403, EDGE), error="malformed_answer", **AGAIN
     ),
     "403": Row(
         State.RETRYING,

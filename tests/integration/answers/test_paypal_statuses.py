@@ -8,7 +8,7 @@ import pytest
 
 from domain.payments.operation import Kind
 from domain.payments.states import State
-from tests.support.answer_rows import AGAIN, FAILED, Row, again, holds, said
+from tests.support.answer_rows import AGAIN, FAILED, Row, again, holds, canned_answer
 from tests.support.paypal_answers import (
     ENDS,
     HELD,
@@ -78,7 +78,7 @@ STATUSES: Final[dict[str, Row]] = {
     "a status of a refund that is new": Row(
         State.UNKNOWN,
         Kind.REFUND,
-        fault=said(201, resource("LEVITATING")),
+        fault=canned_answer(201, resource("LEVITATING")),
         error="unrecognised_status",
         **again("refund"),
     ),
@@ -160,21 +160,21 @@ STATUSES: Final[dict[str, Row]] = {
     "refund PENDING": Row(
         State.PENDING,
         Kind.REFUND,
-        fault=said(201, resource("PENDING")),
+        fault=canned_answer(201, resource("PENDING")),
         waits="(ECHECK)",
         next="lookup",
     ),
     "refund FAILED": Row(
         State.DECLINED,
         Kind.REFUND,
-        fault=said(201, resource("FAILED")),
+        fault=canned_answer(201, resource("FAILED")),
         error="echeck",
         shows=PAID,
     ),
     "refund CANCELLED": Row(
         State.CANCELED,
         Kind.REFUND,
-        fault=said(201, resource("CANCELLED")),
+        fault=canned_answer(201, resource("CANCELLED")),
         error="echeck",
         shows=PAID,
     ),

@@ -19,7 +19,7 @@ from tests.support.answer_rows import (
     Row,
     holds,
     resting,
-    said,
+    canned_answer,
 )
 from tests.support.stripe_answers import failed, intent, refusal
 from tests.support.workbench import Workbench
@@ -161,10 +161,10 @@ ERRORS: Final[dict[str, Row]] = {
         State.RETRYING, fault=refusal(403), error="not_authorized", **AGAIN
     ),
     "a 401 that is a page": Row(
-        State.UNKNOWN, fault=said(401, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN, fault=canned_answer(401, EDGE), error="malformed_answer", **AGAIN
     ),
     "a 403 that is a page": Row(
-        State.UNKNOWN, fault=said(403, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN, fault=canned_answer(403, EDGE), error="malformed_answer", **AGAIN
     ),
     **{
         code: Row(

@@ -25,15 +25,15 @@ from persistence.payments import MongoPayments
 from persistence.replays import MongoReplayStore
 from runtime.container import clock, new_id
 from runtime.processes import wait_until
-from tests.suites.replays import ODD, Office, OperatorSuite, brought
+from tests.suites.replays import ODD, OperatorPorts, OperatorSuite, brought
 from tests.suites.samples import SHOP
 from tests.support.fakes import MemoryQueue
 
 
 @pytest.fixture
-def office(payments_db: Database[Document], vault: Vault) -> Office:
+def office(payments_db: Database[Document], vault: Vault) -> OperatorPorts:
     """The stores of replays on a real server."""
-    return Office(
+    return OperatorPorts(
         MongoPayments(payments_db, vault, lease_holder="one"),
         MongoOperatorView(payments_db, vault, Mode.TEST),
         MongoReplayStore(payments_db, Mode.TEST),
@@ -45,7 +45,7 @@ class TestMongoOffice(OperatorSuite):
 
 
 def test_another_modes_sets_and_payments_are_not_there(
-    office: Office, payments_db: Database[Document], vault: Vault
+    office: OperatorPorts, payments_db: Database[Document], vault: Vault
 ) -> None:
     one = brought(office.store, 1, ODD)
     live = MongoOperatorView(payments_db, vault, Mode.LIVE)
@@ -54,7 +54,7 @@ def test_another_modes_sets_and_payments_are_not_there(
 
 
 def test_an_unreadable_item_is_left_out(
-    office: Office, payments_db: Database[Document]
+    office: OperatorPorts, payments_db: Database[Document]
 ) -> None:
     one, two = (brought(office.store, number, ODD) for number in (1, 2))
     unread = {"$set": {"personal_data": b"not sealed"}}
@@ -72,7 +72,7 @@ def test_an_unreadable_item_is_left_out(
     ],
 )
 def test_a_search_reads_by_index_in_its_order(
-    office: Office, payments_db: Database[Document], search: Search, index: str
+    office: OperatorPorts, payments_db: Database[Document], search: Search, index: str
 ) -> None:
     for number in range(1, 30):
         brought(office.store, number, ODD if number < 5 else None)
@@ -92,7 +92,7 @@ def _indexes(stage: Any) -> set[str]:
     return found.union(*(_indexes(one) for one in below if one))
 
 
-def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
+def test_four_beats_at_once_replay_each_payment_once(office: OperatorPorts) -> None:
     ids = [brought(office.store, number, ODD).id for number in range(1, 21)]
     queue = MemoryQueue()
     desk = OperatorContext(office.view, office.store, office.replays, queue, clock)

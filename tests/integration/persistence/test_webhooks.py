@@ -17,7 +17,7 @@ from persistence.monitoring import count_waiting_webhooks
 from persistence.reencrypt import reseal
 from persistence.webhooks import MongoWebhooks
 from tests.integration.persistence.conftest import vaults_of
-from tests.suites.inbox import InboxSuite, Post, webhook
+from tests.suites.inbox import InboxSuite, InboxSetup, webhook
 from tests.suites.samples import NOW
 
 
@@ -29,7 +29,7 @@ class _Post:
 
 
 @pytest.fixture
-def post(payments_db: Database[Document], vault: Vault) -> Post:
+def post(payments_db: Database[Document], vault: Vault) -> InboxSetup:
     """An inbox on a real server."""
     # The server's clock is past all that these tests receive.
     if "old" in payments_db.webhooks.index_information():
@@ -44,7 +44,7 @@ class TestMongoWebhooks(InboxSuite):
 
 
 def test_another_modes_webhooks_are_not_there(
-    post: Post, payments_db: Database[Document], vault: Vault
+    post: InboxSetup, payments_db: Database[Document], vault: Vault
 ) -> None:
     post.inbox.add(webhook())
     live = MongoWebhooks(
@@ -55,7 +55,7 @@ def test_another_modes_webhooks_are_not_there(
 
 
 def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
-    post: Post,
+    post: InboxSetup,
     payments_db: Database[Document],
     vault: Vault,
     key_source: KeySource,
@@ -76,7 +76,7 @@ def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
 
 
 def test_due_webhooks_and_accounts_are_found_by_index(
-    post: Post, payments_db: Database[Document], vault: Vault
+    post: InboxSetup, payments_db: Database[Document], vault: Vault
 ) -> None:
     for number in range(1, 40):
         kept = webhook(number)

@@ -81,7 +81,7 @@ def _certificates(
 def test_a_chain_to_a_root_that_we_trust_is_fetched_once_an_hour(
     authority: Authority, tmp_path: Path
 ) -> None:
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with _certificates(authority, tmp_path, chain) as (certificates, url, seen):
         for at in (timedelta(), KEY_LIFETIME / 2, 1.01 * KEY_LIFETIME):
             found = certificates.fetch_key(url, now=_now() + at)
@@ -117,7 +117,7 @@ def test_a_url_on_another_host_is_never_fetched(
 def test_a_url_with_extra_parts_is_never_fetched(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches()
+    _, chain = authority.issue()
     with _certificates(authority, tmp_path, chain) as (certificates, url, seen):
         for more in "\t\n\r\x0b\x1f\x7f\x85 \u2028?#":
             for spoilt in (url + more, more + url, url.replace("CERT", f"CE{more}RT")):
@@ -129,21 +129,21 @@ def test_a_url_with_extra_parts_is_never_fetched(
 def test_an_expired_certificate_is_not_trusted(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches(until=-DAY)
+    _, chain = authority.issue(until=-DAY)
     _refuses(authority, tmp_path, chain)
 
 
 def test_a_certificate_of_another_host_is_not_trusted(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches("api.sandbox.paypal.com")
+    _, chain = authority.issue("api.sandbox.paypal.com")
     _refuses(authority, tmp_path, chain)
 
 
 def test_a_test_certificate_is_not_trusted_in_live_mode(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches(NAME)
+    _, chain = authority.issue(NAME)
     with _certificates(authority, tmp_path, chain, mode=Mode.LIVE) as (made, url, _):
         with pytest.raises(WebhookNotTrusted):
             made.fetch_key(url, now=_now())
@@ -152,7 +152,7 @@ def test_a_test_certificate_is_not_trusted_in_live_mode(
 def test_a_chain_to_another_root_is_not_trusted(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = Authority.new().vouches()
+    _, chain = Authority.new().issue()
     _refuses(authority, tmp_path, chain)
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_is_not_a_certificate_is_not_trusted(
 def test_a_failed_certificate_is_fetched_again_later(
     authority: Authority, tmp_path: Path, status: int
 ) -> None:
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with serving(chain) as elsewhere:
         with _certificates(
             authority, tmp_path, b"", status, Location=elsewhere + PATH
@@ -203,7 +203,7 @@ def _forge(made: Certificates, url: str, count: int, sender: str) -> None:
 def test_made_up_addresses_are_fetched_at_a_bounded_rate(
     authority: Authority, tmp_path: Path
 ) -> None:
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with _certificates(authority, tmp_path, chain) as (made, url, seen):
         made.fetch_key(url, now=_now(), sender="paypal")
         for sender in range(2 * FETCHES_A_MINUTE // FETCHES_A_MINUTE_EACH):
@@ -221,7 +221,7 @@ def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
     authority: Authority, tmp_path: Path
 ) -> None:
     """No key is cached, so the provider's first webhook needs a fetch."""
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with _certificates(authority, tmp_path, chain) as (made, url, seen):
         _forge(made, url, 2 * FETCHES_A_MINUTE, "forger")
         assert len(seen.calls) == FETCHES_A_MINUTE_EACH
@@ -234,7 +234,7 @@ def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
 def test_a_sender_cannot_hold_all_fetches_and_waits_at_once(
     authority: Authority, tmp_path: Path
 ) -> None:
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with (
         _certificates(authority, tmp_path, chain, wait=1.0) as (made, url, seen),
         ThreadPoolExecutor(32) as pool,
@@ -254,7 +254,7 @@ def test_a_sender_cannot_hold_all_fetches_and_waits_at_once(
 def test_the_senders_that_are_counted_are_bounded(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches()
+    _, chain = authority.issue()
     with _certificates(authority, tmp_path, chain) as (made, url, _):
         for number in range(3_000):
             with suppress(CertificateUnavailable):
@@ -267,7 +267,7 @@ def test_the_senders_that_are_counted_are_bounded(
 def test_a_certificate_is_fetched_once_for_concurrent_callers(
     authority: Authority, tmp_path: Path
 ) -> None:
-    key, chain = authority.vouches()
+    key, chain = authority.issue()
     with _certificates(authority, tmp_path, chain, wait=0.5) as (made, url, seen):
         with ThreadPoolExecutor(12) as pool:
             asked = [pool.submit(made.fetch_key, url, now=_now()) for _ in range(12)]
@@ -278,7 +278,7 @@ def test_a_certificate_is_fetched_once_for_concurrent_callers(
 def test_an_answer_without_an_end_is_cut_off(
     authority: Authority, tmp_path: Path
 ) -> None:
-    _, chain = authority.vouches()
+    _, chain = authority.issue()
     long = chain + b"x" * MAX_CHAIN
     with _certificates(authority, tmp_path, long) as (made, url, _):
         with pytest.raises(CertificateUnavailable):

@@ -20,7 +20,7 @@ from tests.support.simulator_control import (
     Calls,
     MakePayPal,
     Simulator,
-    mislead,
+    set_misleading_environment,
 )
 from tests.support.simulator_process import eventually
 
@@ -76,7 +76,7 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    mislead(monkeypatch, tmp_path)
+    set_misleading_environment(monkeypatch, tmp_path)
     paypal = make_paypal(paypal_wire.url)
     assert paypal.send(charge_of(paypal)).verdict is Verdict.SUCCEEDED
     asked, order = paypal_wire.requests

@@ -117,7 +117,7 @@ def test_certificates_are_fetched_through_the_proxy(
 ) -> None:
     authority, roots = Authority.new(), tmp_path / "roots.pem"
     roots.write_bytes(authority.pem())
-    with serving(authority.vouches()[1]) as base:
+    with serving(authority.issue()[1]) as base:
         certificates = Certificates(
             mode=settings.mode,
             hosts=(),
@@ -286,7 +286,7 @@ def _ignore(call: str, status_class: str, seconds: float) -> None:
 def _tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
     """The port of an https server that echoes the request, and its authority."""
     authority = Authority.new()
-    key, chain = authority.vouches("localhost")
+    key, chain = authority.issue("localhost")
     roots, certificate = folder / "roots.pem", folder / "server.pem"
     roots.write_bytes(authority.pem())
     certificate.write_bytes(

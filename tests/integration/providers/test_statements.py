@@ -132,7 +132,7 @@ def test_an_unreadable_statement_is_an_error_without_quotes(
     simulator.arm(**fault, match={"method": "GET"})
     with pytest.raises(ProviderError) as raised:
         if read == "page":
-            books.lately(datetime.now(UTC))
+            books.list_around(datetime.now(UTC))
         else:
             books.statement.for_payment(paid)
     assert type(raised.value) is error

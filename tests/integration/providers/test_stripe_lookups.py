@@ -16,6 +16,7 @@ from providers.stripe.adapter import Stripe
 from tests.suites.accounts import capture, refund, void
 from tests.support.provider_accounts import STRIPE_METHODS, Account
 from tests.support.simulator_control import INTENTS, Simulator
+from tests.support.stripe_answers import payment_intent
 
 CAPTURED = {"status": "succeeded", "amount_received": 1999}
 LAPSED = {"status": "canceled", "cancellation_reason": "automatic"}
@@ -44,19 +45,7 @@ def say(account: Account, path: str, body: dict[str, Any]) -> None:
 
 def intent(payment: Payment, **fields: Any) -> dict[str, Any]:
     """The payment's intent at Stripe."""
-    return {
-        "id": payment.refs["payment_intent"],
-        "object": "payment_intent",
-        "amount": 1999,
-        "amount_received": 0,
-        "cancellation_reason": None,
-        "currency": "usd",
-        "last_payment_error": None,
-        "latest_charge": None,
-        "metadata": {},
-        "next_action": None,
-        **fields,
-    }
+    return payment_intent(payment.refs["payment_intent"], **fields)
 
 
 @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZE])

@@ -24,7 +24,7 @@ from tests.support.simulator_control import (
     Calls,
     MakeStripe,
     Simulator,
-    mislead,
+    set_misleading_environment,
 )
 from tests.support.simulator_process import eventually
 
@@ -126,7 +126,7 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    mislead(monkeypatch, tmp_path)
+    set_misleading_environment(monkeypatch, tmp_path)
     stripe = make_stripe(stripe_wire.url)
     assert stripe.send(written_down(stripe, a_payment())).verdict is Verdict.SUCCEEDED
     [request] = stripe_wire.requests

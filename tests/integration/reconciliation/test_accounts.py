@@ -75,7 +75,7 @@ class Shop:
     def daily(self) -> list[ReconciliationReport]:
         """The reports that a beat makes now."""
         stop, day = threading.Event(), self.day
-        return run_all(day.settings, day.database, context=day.auditor, stop=stop)
+        return run_all(day.settings, day.database, context=day.context, stop=stop)
 
     def make_due(self) -> None:
         """A day passes; whole seconds are compared, so one does."""

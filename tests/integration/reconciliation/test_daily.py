@@ -46,7 +46,7 @@ def made(shop: Day, provider: ProviderName) -> list[ReconciliationReport]:
         return run_once(
             account,
             None,
-            context=shop.auditor,
+            context=shop.context,
             reports=reports,
         )
 

@@ -6,18 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.running_web import RunningWeb, prepared_web
+from tests.support.running_web import RunningWeb
+from tests.support.web_fixtures import web
 from tests.support.workbench import Workbench, workbench
 
-
-@pytest.fixture(scope="package")
-def web(
-    tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
-) -> Iterator[RunningWeb]:
-    """A running web process on a database of its own."""
-    home = tmp_path_factory.mktemp("traps")
-    with prepared_web(home, mongo_url, redis_url) as running:
-        yield running
+__all__ = ["web"]
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -
     assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     bench.pass_time(timedelta(hours=6))
     assert bench.step(payment_id).first_operation.state is State.UNKNOWN
-    assert bench.told(payment_id)[-1] == "lookup.answered"
+    assert bench.event_types(payment_id)[-1] == "lookup.answered"
     for _ in range(LOOKUP.min_tries):
         bench.pass_time(DAY)
         state = bench.step(payment_id).first_operation.state
@@ -97,7 +97,7 @@ def test_an_order_with_a_lost_answer_still_asks_its_payer(
 ) -> None:
     bench.lose_answer("paypal")
     payment_id = _waits_for_approval(bench, capture)
-    assert bench.told(payment_id).count("attempt.sent") == 2
+    assert bench.event_types(payment_id).count("attempt.sent") == 2
     _approves(bench, payment_id)
     bench.pass_time(POLLED)
     kind = "charge" if capture == "automatic" else "authorize"
@@ -248,7 +248,7 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
     refused = bench.step(payment_id)
     assert refused.operations[-1].state is State.REJECTED
     looked_up = bench.step(payment_id)
-    assert bench.told(payment_id)[-1] == "lookup.answered"
+    assert bench.event_types(payment_id)[-1] == "lookup.answered"
     for one in (refused, looked_up):
         assert (one.status, one.next_action) == (Status.REQUIRES_ACTION, page)
 
@@ -404,16 +404,16 @@ def test_an_authorization_expires_after_warnings(
     for day in range(1, days):
         bench.pass_time(DAY)
         bench.work(payment_id)
-        warnings = bench.told(payment_id).count("authorization.expiring")
+        warnings = bench.event_types(payment_id).count("authorization.expiring")
         warning_days += [day] * (warnings - len(warning_days))
     bench.pass_time(timedelta(hours=1))
     assert bench.work(payment_id).status is Status.AUTHORIZED
-    warnings = bench.told(payment_id).count("authorization.expiring")
+    warnings = bench.event_types(payment_id).count("authorization.expiring")
     last_day = [days - 1] * (warnings - len(warning_days))
     assert warning_days + last_day == warned
     bench.pass_time(DAY)
     assert bench.work(payment_id).status is Status.EXPIRED
-    assert bench.told(payment_id)[-1] == "authorization.ended"
+    assert bench.event_types(payment_id)[-1] == "authorization.ended"
     assert bench.ask(payment_id, "captures").status_code == 409
 
 

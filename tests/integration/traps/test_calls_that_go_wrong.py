@@ -31,7 +31,7 @@ def test_a_charge_with_a_lost_answer_is_made_once(
     bench.lose_answer(provider)
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.moved(payment_id) == [("charge", 1999)]
-    assert bench.told(payment_id).count("attempt.sent") == 2
+    assert bench.event_types(payment_id).count("attempt.sent") == 2
 
 
 @pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
@@ -64,7 +64,7 @@ def test_a_message_delivered_twice_at_once_charges_once(
     bench: Workbench, provider: str
 ) -> None:
     with ExitStack() as stack:
-        workers = [bench.tools, worker(bench.settings, stack)]
+        workers = [bench.context, worker(bench.settings, stack)]
         threads = stack.enter_context(ThreadPoolExecutor(2))
         for _ in range(ROUNDS):
             payment_id, start = bench.pay(provider), threading.Barrier(2)
@@ -74,7 +74,7 @@ def test_a_message_delivered_twice_at_once_charges_once(
                 return sum(map(len, attempt.run([payment_id], context)))
 
             assert sum(threads.map(run, workers)) == 1
-            assert bench.told(payment_id).count("attempt.sent") == 1
+            assert bench.event_types(payment_id).count("attempt.sent") == 1
             assert bench.moved(payment_id) == [("charge", 1999)]
     assert bench.calls(provider, "POST") == ROUNDS
 
@@ -148,5 +148,5 @@ def test_a_replayed_500_is_resolved_by_a_lookup(bench: Workbench) -> None:
     )
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.calls("stripe", "POST") == 2, "the send and its replay"
-    assert bench.told(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
+    assert bench.event_types(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert bench.moved(payment_id) == [("charge", 1999)]

@@ -62,7 +62,7 @@ def test_the_second_of_three_captures_loses_its_answer(
     assert done.status is Status.CAPTURED
     assert [one.moved for one in captures(done)] == list(AMOUNTS)
     assert sorted(bench.moved(held)[1:]) == [("capture", each) for each in AMOUNTS]
-    sends = bench.told(held).count("attempt.sent")
+    sends = bench.event_types(held).count("attempt.sent")
     assert sends == 5, "the authorization, three captures, and the lost one again"
 
 

@@ -18,7 +18,13 @@ from domain.payments.states import State
 from persistence.webhooks import MongoWebhooks
 from runtime import container
 from runtime.queue.wakeups import NEW_PAYMENTS, connect_redis
-from tests.support.pages import ROOT, Place, files_beside_way, files_of_way, stops
+from tests.support.pages import (
+    ROOT,
+    Place,
+    files_beside_walkthrough,
+    files_of_walkthrough,
+    stops,
+)
 from tests.support.running_web import prepared_web, stripe_payment
 from tests.support.simulator_process import eventually
 from tests.support.workbench import Workbench, workbench
@@ -96,7 +102,6 @@ def files_above(frame: FrameType | None) -> Iterator[str]:
 def bench(
     tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
 ) -> Iterator[Workbench]:
-    """See Workbench."""
     home = tmp_path_factory.mktemp("walkthrough")
     with prepared_web(home, mongo_url, redis_url) as web, workbench(web) as made:
         yield made
@@ -141,13 +146,13 @@ def test_charge_passes_the_stops_in_the_order_of_the_page(trace: Trace) -> None:
 
 
 def test_charge_runs_code_of_every_file_on_its_way(trace: Trace) -> None:
-    assert files_of_way() - trace.files == set()
+    assert files_of_walkthrough() - trace.files == set()
 
 
 def test_page_names_every_file_above_a_stop(trace: Trace) -> None:
-    assert trace.above - files_of_way() == set()
+    assert trace.above - files_of_walkthrough() == set()
 
 
 def test_page_lists_the_other_files_that_a_charge_runs_through(trace: Trace) -> None:
-    assert trace.files - files_of_way() - files_beside_way() == set()
-    assert files_beside_way() - trace.files <= ONCE
+    assert trace.files - files_of_walkthrough() - files_beside_walkthrough() == set()
+    assert files_beside_walkthrough() - trace.files <= ONCE

@@ -118,7 +118,7 @@ def _two_unheard(bench: WebhookWorkbench, payment_id: str) -> None:
     """Sends the last two operations; their answers are lost."""
     work = bench.work
     # With full jitter, each is due again only after both were sent.
-    work.tools = replace(work.tools, jitter=lambda: 1.0)
+    work.context = replace(work.context, jitter=lambda: 1.0)
     work.step(payment_id)
     unknown = work.step(payment_id)
     assert [one.state for one in unknown.operations[-2:]] == [State.UNKNOWN] * 2

@@ -83,7 +83,7 @@ def test_our_refund_over_the_remaining_amount_is_rejected_and_releases_it(
     assert after.refundable_amount(after.first_operation) == 1499
     assert after.last_error is not None
     assert after.last_error.code == "refunded_at_provider"
-    assert "operation.overtaken" in work.told(payment_id)
+    assert "operation.overtaken" in work.event_types(payment_id)
     assert work.calls(provider, "POST") == posts, "ours was not sent"
 
 

@@ -200,7 +200,7 @@ def test_a_certificate_on_another_host_is_refused(
     bench: WebhookWorkbench, url: str
 ) -> None:
     delivery = _told(bench, "paypal")
-    key, _ = Authority.new().vouches()
+    key, _ = Authority.new().issue()
     headers = signed(key, delivery.body, url=url + PATH, webhook_id=WEBHOOK_ID)
     other = replace(delivery, headers=headers)
     _refuses(bench, delivery, 400, "certificate_host", lambda: bench.post(other))
@@ -271,12 +271,12 @@ def _fetches(simulated: Simulator) -> float:
 
 def test_an_expired_certificate_is_refused(bench: WebhookWorkbench) -> None:
     authority = Authority.new()
-    key, chain = authority.vouches(until=timedelta(days=-1))
+    key, chain = authority.issue(until=timedelta(days=-1))
     _refuses_certificate(bench, key, chain, trusted=authority)
 
 
 def test_a_certificate_of_another_authority_is_refused(bench: WebhookWorkbench) -> None:
-    key, chain = Authority.new().vouches()
+    key, chain = Authority.new().issue()
     _refuses_certificate(bench, key, chain, trusted=Authority.new())
 
 

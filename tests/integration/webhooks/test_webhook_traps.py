@@ -58,7 +58,7 @@ def test_a_webhook_before_the_answer_waits_for_it(
         (after.first_operation.id, "running"),
         (after.first_operation.id, "succeeded"),
     ]
-    assert "webhook.received" not in work.told(
+    assert "webhook.received" not in work.event_types(
         payment_id
     ), "the answer was already stored"
     assert work.moved(payment_id) == [("charge", 1999)]
@@ -175,7 +175,7 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
     bench.deliver(*deliveries)
     after = work.stored(payment_id)
     assert (after.status, after.refunded) == (Status.CAPTURED, 0)
-    assert work.told(payment_id).count("operation.corrected") == 1
+    assert work.event_types(payment_id).count("operation.corrected") == 1
     assert work.ask(payment_id, "refunds").status_code == 202, "refundable again"
 
 

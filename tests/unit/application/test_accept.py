@@ -175,7 +175,7 @@ def test_where_no_account_takes_it_nothing_is_stored(
     retired = Candidate(Account("acct_1", ProviderName.STRIPE), retired=True)
     with pytest.raises(InvalidPayment):
         accept(submission(), routes=Routes((retired,)))
-    assert world.store.everything() == []
+    assert world.store.all_payments() == []
 
 
 def test_who_asks_again_hears_of_the_first_though_its_account_is_gone(

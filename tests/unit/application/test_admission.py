@@ -27,7 +27,7 @@ from domain.errors import (
 )
 from domain.payments.answer import Answer, Verdict
 from tests.suites.samples import DECLINE
-from tests.support.account_admission import AWAY, PAYPAL, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, PAYPAL, STRIPE, Account, try_calls
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_failures_in_a_row_open_the_breaker_for_every_process(
     account: Account, failure: ProviderError
 ) -> None:
     one, other = account.admission(), account.admission()
-    assert tried(one, *[failure] * (MIN_FAILURES - 1)) == MIN_FAILURES - 1
+    assert try_calls(one, *[failure] * (MIN_FAILURES - 1)) == MIN_FAILURES - 1
     assert not account.breaker.is_open
-    tried(one, failure)
+    try_calls(one, failure)
     assert account.breaker.trip_reason is TripReason.FAILING
     assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     admission = one.admit(STRIPE, 5)
-    assert admission.granted == 0 and admission.again_in == FIRST_PROBE_DELAY
+    assert admission.granted == 0 and admission.retry_in == FIRST_PROBE_DELAY
     assert other.admit(STRIPE, 5).granted == 0
     assert one.admit(PAYPAL, 5).granted == 5
 
@@ -61,28 +61,28 @@ def test_failures_in_a_row_open_the_breaker_for_every_process(
 def test_declines_never_open_a_breaker(account: Account) -> None:
     control = account.admission()
     for _ in range(10):
-        tried(control, *[DECLINE] * 32)
+        try_calls(control, *[DECLINE] * 32)
     assert not account.breaker.is_open
 
 
 def test_failures_below_half_of_the_calls_open_no_breaker(account: Account) -> None:
     control = account.admission()
     for _ in range(MIN_FAILURES):
-        tried(control, NotSent(), DECLINE, DECLINE)
+        try_calls(control, NotSent(), DECLINE, DECLINE)
     assert not account.breaker.is_open
 
 
 def test_old_failures_open_no_breaker(account: Account) -> None:
     control = account.admission()
-    tried(control, *AWAY[:-1])
+    try_calls(control, *AWAY[:-1])
     account.pass_time(timedelta(seconds=WINDOW_SECONDS))
-    tried(control, NotSent())
+    try_calls(control, NotSent())
     assert not account.breaker.is_open
 
 
 def test_successful_probe_closes_the_breaker(account: Account) -> None:
     one, other = account.admission(), account.admission()
-    tried(one, *AWAY)
+    try_calls(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert one.admit(STRIPE, 32).granted == 1
     assert other.admit(STRIPE, 32).granted == 0
@@ -98,29 +98,29 @@ def test_failures_before_the_opening_do_not_open_the_breaker_again(
     account: Account,
 ) -> None:
     one, other = account.admission(), account.admission()
-    tried(other, *AWAY[:-1])
-    tried(one, *AWAY)
+    try_calls(other, *AWAY[:-1])
+    try_calls(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert other.admit(STRIPE, 1).granted == 1
     other.record(STRIPE, [DECLINE])
-    tried(other, NotSent())
+    try_calls(other, NotSent())
     assert not account.breaker.is_open
 
 
 def test_failed_probe_keeps_the_breaker_open_for_longer(account: Account) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert tried(control, NotSent()) == 1
+    assert try_calls(control, NotSent()) == 1
     assert account.breaker.is_open and account.breaker.failed_probes == 1
     assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
-    assert control.admit(STRIPE, 5).again_in == 2 * FIRST_PROBE_DELAY
+    assert control.admit(STRIPE, 5).retry_in == 2 * FIRST_PROBE_DELAY
 
 
 def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
     """Their outcomes come from other threads, while a probe is out."""
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert control.admit(STRIPE, 1).granted == 1
     with ThreadPoolExecutor(1) as stragglers:
@@ -128,7 +128,7 @@ def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
         stragglers.submit(control.record, STRIPE, AWAY).result()
     assert account.breaker.is_open and account.breaker.failed_probes == 0
     control.record(STRIPE, [DECLINE])
-    tried(control, NotSent())
+    try_calls(control, NotSent())
     assert not account.breaker.is_open, "it forgot what failed while it was open"
 
 
@@ -136,7 +136,7 @@ def test_probe_without_an_outcome_is_followed_by_another(
     account: Account,
 ) -> None:
     dead, other = account.admission(), account.admission()
-    tried(dead, *AWAY)
+    try_calls(dead, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert dead.admit(STRIPE, 1).granted == 1
     account.pass_time(PROBE_TIMEOUT - timedelta(seconds=1))
@@ -149,9 +149,9 @@ def test_probe_given_back_by_a_stopping_worker_changes_nothing(
     account: Account,
 ) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(control, NotSent("worker_stopping"))
+    try_calls(control, NotSent("worker_stopping"))
     assert account.breaker.is_open and account.breaker.failed_probes == 0
 
 
@@ -159,32 +159,34 @@ def test_refused_credentials_open_the_breaker_until_a_probe_succeeds(
     account: Account,
 ) -> None:
     control = account.admission()
-    tried(control, DECLINE, Misconfigured("token_refused"), DECLINE)
+    try_calls(control, DECLINE, Misconfigured("token_refused"), DECLINE)
     assert account.breaker.trip_reason is TripReason.MISCONFIGURED
     assert "token_refused" in account.breaker.reason
-    assert control.admit(STRIPE, 5).again_in == FIRST_PROBE_DELAY
+    assert control.admit(STRIPE, 5).retry_in == FIRST_PROBE_DELAY
     account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
-    tried(control, Misconfigured("token_refused"))
+    try_calls(control, Misconfigured("token_refused"))
     assert control.admit(STRIPE, 5).granted == 0
     account.pass_time(MAX_MISCONFIGURED_PROBE_DELAY)
-    tried(control, DECLINE)
+    try_calls(control, DECLINE)
     assert not account.breaker.is_open
     assert account.counts.opens == {(STRIPE, TripReason.MISCONFIGURED): 1}
 
 
 def test_request_without_permission_opens_no_breaker(account: Account) -> None:
     control = account.admission()
-    tried(control, *[NotPermitted("permission_denied")] * 20)
+    try_calls(control, *[NotPermitted("permission_denied")] * 20)
     assert not account.breaker.is_open
-    tried(control, NotPermitted("permission_denied"), Misconfigured("token_refused"))
+    try_calls(
+        control, NotPermitted("permission_denied"), Misconfigured("token_refused")
+    )
     assert "token_refused" in account.breaker.reason
 
 
 def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(control, Misconfigured("invalid_api_key"))
+    try_calls(control, Misconfigured("invalid_api_key"))
     assert account.breaker.trip_reason is TripReason.MISCONFIGURED
 
 
@@ -195,7 +197,7 @@ def test_breaker_opened_by_an_operator_allows_no_probe(account: Account) -> None
     )
     for _ in range(5):
         admission = control.admit(STRIPE, 32)
-        assert admission.granted == 0 and admission.again_in == PAUSED_RETRY_DELAY
+        assert admission.granted == 0 and admission.retry_in == PAUSED_RETRY_DELAY
         account.pass_time(timedelta(hours=1))
     account.breakers.close(STRIPE, reason="done", by="ann")
     assert control.admit(STRIPE, 32).granted == 32
@@ -232,7 +234,7 @@ def test_last_known_breakers_hold_without_a_database(
 ) -> None:
     control = account.admission()
     if is_open:
-        tried(control, *AWAY)
+        try_calls(control, *AWAY)
     else:
         control.admit(STRIPE, 1)
     account.breakers.away = True
@@ -245,9 +247,9 @@ def test_last_known_breakers_hold_without_a_database(
 
 
 def test_postponed_groups_come_back_at_different_times(account: Account) -> None:
-    tried(account.admission(), *AWAY)
+    try_calls(account.admission(), *AWAY)
     waits = {
-        account.admission(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
+        account.admission(jitter=iter([one]).__next__).admit(STRIPE, 1).retry_in
         for one in (0.0, 0.5, 1.0)
     }
     assert waits == {FIRST_PROBE_DELAY, 1.5 * FIRST_PROBE_DELAY, 2 * FIRST_PROBE_DELAY}
@@ -255,9 +257,9 @@ def test_postponed_groups_come_back_at_different_times(account: Account) -> None
 
 def test_rate_limited_probe_closes_the_breaker(account: Account) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    tried(control, NotExecuted("rate_limited"))
+    try_calls(control, NotExecuted("rate_limited"))
     assert not account.breaker.is_open
     assert control.admit(STRIPE, 1).granted == 0
 
@@ -265,8 +267,8 @@ def test_rate_limited_probe_closes_the_breaker(account: Account) -> None:
 def test_probe_with_any_verdict_closes_the_breaker(account: Account) -> None:
     for verdict in Verdict:
         control = account.admission()
-        tried(control, *AWAY)
+        try_calls(control, *AWAY)
         account.pass_time(FIRST_PROBE_DELAY)
-        tried(control, Answer(verdict))
+        try_calls(control, Answer(verdict))
         assert not account.breaker.is_open
         account.pass_time(timedelta(seconds=WINDOW_SECONDS))

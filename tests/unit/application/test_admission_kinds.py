@@ -31,7 +31,7 @@ from domain.errors import (
 )
 from domain.payments.answer import Answer
 from tests.suites.samples import DECLINE
-from tests.support.account_admission import AWAY, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, STRIPE, Account, try_calls
 
 REFUNDS = breaker_name(STRIPE, CallKind.REFUNDS)
 REFUSED = NotAuthorized("not_authorized")
@@ -177,7 +177,7 @@ def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
 def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.admission(), *AWAY)
+    try_calls(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     page = OutcomeUnknown("malformed_answer")
     assert try_call(control, CHARGE, page)
@@ -192,7 +192,7 @@ def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
 def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.admission(), *AWAY)
+    try_calls(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     failed = [Call(CallKind.CHARGES, f"op_{n}", has_failed=True) for n in range(3)]
     fresh = Call(CallKind.CHARGES, "op_fresh")
@@ -205,7 +205,7 @@ def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
 def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
     account: Account, control: SharedAdmissionControl
 ) -> None:
-    tried(account.admission(), *AWAY)
+    try_calls(account.admission(), *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     try_call(control, CHARGE, NotSent())
     account.pass_time(2 * FIRST_PROBE_DELAY + ACCOUNT_REPROBE_DELAY)

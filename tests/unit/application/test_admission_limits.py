@@ -19,7 +19,7 @@ def test_calls_over_the_rate_limit_wait_a_little_or_are_postponed() -> None:
     admission = control.admit(STRIPE, 32)
     assert admission.granted == 15
     assert admission.after == pytest.approx(2 * MAX_TOKEN_WAIT)
-    assert admission.again_in >= MIN_RETRY_DELAY
+    assert admission.retry_in >= MIN_RETRY_DELAY
     assert account.counts.waits == {STRIPE: 17}
     assert not account.breaker.is_open
 
@@ -57,6 +57,6 @@ def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
     assert not account.breaker.is_open
     admission = account.admission().admit(STRIPE, 5)
     assert admission.granted == 0
-    assert admission.again_in == timedelta(seconds=seconds)
+    assert admission.retry_in == timedelta(seconds=seconds)
     account.pass_time(timedelta(seconds=seconds))
     assert control.admit(STRIPE, 5).granted == 5

@@ -6,7 +6,7 @@ import pytest
 
 from domain.circuit_breaker import MIN_FAILURES, FIRST_PROBE_DELAY, TripReason
 from tests.suites.samples import DECLINE
-from tests.support.account_admission import AWAY, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, STRIPE, Account, try_calls
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def account() -> Account:
 
 def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -> None:
     one, other = account.admission(), account.admission()
-    tried(one, *AWAY)
+    try_calls(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert one.admit(STRIPE, 0).granted == 0  # it has seen that one is due
     assert other.admit(STRIPE, 1).granted == 1
@@ -27,7 +27,7 @@ def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -
 
 def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     control.admit(STRIPE, 0)
     account.breakers.away = True
@@ -38,7 +38,7 @@ def test_successful_probe_does_not_close_a_breaker_opened_by_an_operator(
     account: Account,
 ) -> None:
     control = account.admission()
-    tried(control, *AWAY)
+    try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
     assert control.admit(STRIPE, 1).granted == 1
     account.breakers.open(

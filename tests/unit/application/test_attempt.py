@@ -192,7 +192,7 @@ def test_what_the_gate_does_not_let_in_is_put_off_and_costs_nothing(
     assert world.attempt(*left) == {}
     world.now += LATER
     assert world.attempt(*left).keys() == set(left)
-    assert [type(told) for told in world.gates.told] == [Answer, Answer]
+    assert [type(told) for told in world.gates.outcomes] == [Answer, Answer]
 
 
 def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:

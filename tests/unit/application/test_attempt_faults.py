@@ -27,7 +27,7 @@ class _Crowded(MemoryStore):
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
         ids = {payment.id for payment in payments}
-        for now in self.everything():
+        for now in self.all_payments():
             if now.id in ids:
                 event = EventType.OPERATION_ACCEPTED
                 self.amend(now.with_event(now.claimed_operation, event, now=NOW))

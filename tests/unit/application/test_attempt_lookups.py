@@ -39,7 +39,7 @@ def test_lookup_settles_the_payment_after_the_window(
     world.now += WINDOW
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(world.provider.sends) == 1
-    assert world.provider.looks == [world.stored(one).first_operation.id]
+    assert world.provider.lookups == [world.stored(one).first_operation.id]
     assert world.stored(one).captured == 1999
 
 

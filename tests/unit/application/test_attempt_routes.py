@@ -71,23 +71,19 @@ class Refusing:
         self._said = said
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return "{}"
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         if isinstance(self._said, ProviderError):
             raise self._said
         return self._said
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self.send(payment)
 
 
 @pytest.fixture
 def shop(world: World) -> Shop:
-    """See Shop."""
     return Shop(world)
 
 

@@ -46,7 +46,7 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     due = bench.payment.due_at
-    [handled] = handle([bench.webhook()], bench.hearing)
+    [handled] = handle([bench.webhook()], bench.webhook_context)
     assert (handled.status, handled.payment) == (
         WebhookStatus.HANDLED,
         bench.payment.id,
@@ -54,24 +54,24 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
     after = bench.stored()
     assert [one.id for one in after.disputes] == ["dp_1"]
     assert (after.operations, after.due_at) == (bench.payment.operations, due)
-    assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
+    assert bench.events.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
     assert [one.message for one in caplog.records] == ["dispute_opened"]
-    assert bench.looks.waiting == []
+    assert bench.lookups.waiting == []
 
 
 def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
     names = [bench.webhook(f"evt_{number}") for number in range(4)]
-    assert {one.status for one in handle(names, bench.hearing)} == {
+    assert {one.status for one in handle(names, bench.webhook_context)} == {
         WebhookStatus.HANDLED
     }
     bench.inbox.reprocess(names, now=bench.now)
-    handle(names, bench.hearing)
+    handle(names, bench.webhook_context)
     assert bench.stored().version == bench.payment.version + 1
-    assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
+    assert bench.events.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
 
 
 def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
-    handle([bench.webhook()], bench.hearing)
+    handle([bench.webhook()], bench.webhook_context)
 
     class Slow(MemoryDisputes):
         """While it reads for the second time, another worker is told of the end."""
@@ -80,17 +80,17 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
             found = super().read(hint)
             if self.reads == 2:
                 bench.show(DisputeState.WON)
-                use_case.sync_dispute(HINT, bench.desk)
+                use_case.sync_dispute(HINT, bench.dispute_context)
             return found
 
     slow = Slow(bench.disputes.shown)
-    late = replace(bench.desk, disputes=lambda account: slow)
+    late = replace(bench.dispute_context, disputes=lambda account: slow)
     bench.show(DisputeState.UNDER_REVIEW)
     followed = use_case.sync_dispute(HINT, late)
     assert followed is not None
     assert [one.state for one in followed.disputes] == [DisputeState.WON]
     assert slow.reads == 3, "what it had read was older than what was stored"
-    assert [event for _, event in bench.told.facts].count("dispute.won") == 1
+    assert [event for _, event in bench.events.facts].count("dispute.won") == 1
 
 
 def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
@@ -108,8 +108,8 @@ def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
             return super().read(update)
 
     slow = Slow(bench.disputes.shown)
-    desk = replace(bench.desk, disputes=lambda account: slow)
-    handle(names, replace(bench.hearing, dispute_context=desk))
+    desk = replace(bench.dispute_context, disputes=lambda account: slow)
+    handle(names, replace(bench.webhook_context, dispute_context=desk))
     assert (slow.reads, due) == (4, [])
 
 
@@ -117,7 +117,10 @@ def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
     dispute = bench.webhook()
     other = Webhook(OWN, "evt_2", "disputed", "nonsense", received_at=bench.now)
     receive(
-        other, event_types=frozenset({"disputed"}), inbox=bench.inbox, queue=bench.looks
+        other,
+        event_types=frozenset({"disputed"}),
+        inbox=bench.inbox,
+        queue=bench.lookups,
     )
     ended = list[str]()
 
@@ -137,8 +140,10 @@ def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
         return DisputeUpdate(webhook.account, webhook.body)
 
     looking = Looking(bench.disputes.shown)
-    desk = replace(bench.desk, disputes=lambda account: looking)
-    hearing = replace(bench.hearing, dispute_context=desk, parsers={STRIPE: reader})
+    desk = replace(bench.dispute_context, disputes=lambda account: looking)
+    hearing = replace(
+        bench.webhook_context, dispute_context=desk, parsers={STRIPE: reader}
+    )
     assert len(handle([dispute, other.id], hearing)) == 2
     assert ended == [other.id] * 2
 
@@ -152,18 +157,18 @@ def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
         def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             raise SystemExit
 
-    desk = replace(bench.desk, disputes=lambda account: Dying())
+    desk = replace(bench.dispute_context, disputes=lambda account: Dying())
     with pytest.raises(SystemExit):
-        handle([name], replace(bench.hearing, dispute_context=desk))
+        handle([name], replace(bench.webhook_context, dispute_context=desk))
     bench.now += timedelta(minutes=1)
     assert bench.inbox.find_due_ids(9) == [name]
-    handle([name], bench.hearing)
+    handle([name], bench.webhook_context)
     assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_it_waits_for_nobody_who_works_on_the_payment(bench: Bench) -> None:
     [won] = bench.store.claim_many([sending(bench.payment)])
-    handle([bench.webhook()], bench.hearing)
+    handle([bench.webhook()], bench.webhook_context)
     after = bench.stored()
     assert (after.claim, len(after.disputes)) == (won.claim, 1)
 
@@ -178,8 +183,8 @@ def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> No
                 bench.store.amend(one)
             return found
 
-    desk = replace(bench.desk, view=Busy(bench.store))
-    hearing = replace(bench.hearing, dispute_context=desk)
+    desk = replace(bench.dispute_context, view=Busy(bench.store))
+    hearing = replace(bench.webhook_context, dispute_context=desk)
     [waits] = handle([bench.webhook()], hearing)
     assert (waits.status, waits.due_at) == (
         WebhookStatus.WAITING,
@@ -190,25 +195,25 @@ def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> No
 def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
     foreign = replace(bench.disputes.shown["dp_1"], payment=None)
     bench.disputes.shown["dp_1"] = foreign
-    handle([bench.webhook()], bench.hearing)
+    handle([bench.webhook()], bench.webhook_context)
     assert bench.status() is WebhookStatus.UNMATCHED
     assert bench.stored() == bench.payment
 
 
 def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     bench.show(DisputeState.LOST, of="pay_none")
-    [waits] = handle([bench.webhook()], bench.hearing)
+    [waits] = handle([bench.webhook()], bench.webhook_context)
     assert waits.status is WebhookStatus.WAITING
     bench.show(DisputeState.LOST)
     bench.now += timedelta(seconds=5)
-    handle([waits.id], bench.hearing)
+    handle([waits.id], bench.webhook_context)
     assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_another_providers_payment_is_not_touched(bench: Bench) -> None:
     told = DisputeUpdate(Account.own(ProviderName.PAYPAL), HINT.ref)
     with pytest.raises(PaymentNotFound):
-        use_case.sync_dispute(told, bench.desk)
+        use_case.sync_dispute(told, bench.dispute_context)
     assert bench.stored() == bench.payment
 
 
@@ -218,7 +223,7 @@ def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
     one = bench.disputes.shown["dp_1"].dispute
     many = tuple(replace(one, id=f"dp_x{number}") for number in range(MAX_DISPUTES))
     bench.store.amend(replace(bench.payment, disputes=many))
-    assert use_case.sync_dispute(HINT, bench.desk) == bench.stored()
+    assert use_case.sync_dispute(HINT, bench.dispute_context) == bench.stored()
     [record] = caplog.records
     assert (record.levelno, record.message) == (logging.ERROR, "dispute_not_kept")
 
@@ -226,7 +231,7 @@ def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
 def test_money_is_in_the_unit_of_the_payment(bench: Bench) -> None:
     found = replace(bench.disputes.shown["dp_1"].dispute, money=Money(500, "USD"))
     bench.disputes.shown["dp_1"] = DisputeSnapshot(found, bench.payment.id)
-    followed = use_case.sync_dispute(HINT, bench.desk)
+    followed = use_case.sync_dispute(HINT, bench.dispute_context)
     assert followed is not None and followed.disputed == 500
 
 
@@ -242,10 +247,10 @@ def test_a_store_that_is_away_loses_no_dispute_however_late_it_is(
         def load(self, ids: Sequence[str]) -> list[Payment]:
             raise StoreUnavailable
 
-    away = replace(bench.desk, view=Away(bench.store))
-    [waits] = handle([name], replace(bench.hearing, dispute_context=away))
+    away = replace(bench.dispute_context, view=Away(bench.store))
+    [waits] = handle([name], replace(bench.webhook_context, dispute_context=away))
     assert waits.status is WebhookStatus.WAITING
     bench.now += timedelta(minutes=1)
-    assert [one.status for one in handle([name], bench.hearing)] == [
+    assert [one.status for one in handle([name], bench.webhook_context)] == [
         WebhookStatus.HANDLED
     ]

@@ -41,11 +41,11 @@ def test_dispute_of_a_merchants_account_is_read_through_its_breaker() -> None:
         asked.append(account)
         return bench.disputes
 
-    desk = replace(bench.desk, disputes=disputes)
+    desk = replace(bench.dispute_context, disputes=disputes)
     followed = use_case.sync_dispute(DisputeUpdate(stored, HINT.ref), desk)
     assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
     assert asked == [stored, stored]
-    assert bench.gates.told_of == {"acct_1"}
+    assert bench.admission.told_of == {"acct_1"}
     with pytest.raises(PaymentNotFound):
         use_case.sync_dispute(HINT, desk)
 
@@ -54,7 +54,7 @@ def test_dispute_of_an_unreadable_account_is_retried_later(bench: Bench) -> None
     def disputes(account: Account) -> MemoryDisputes:
         raise NotExecuted("credentials_unavailable")
 
-    desk = replace(bench.desk, disputes=disputes)
+    desk = replace(bench.dispute_context, disputes=disputes)
     with pytest.raises(NotExecuted) as raised:
         use_case.sync_dispute(HINT, desk)
     assert raised.value.detail == "credentials_unavailable"
@@ -64,7 +64,7 @@ def test_unreadable_dispute_is_retried_for_days_and_then_reported(bench: Bench) 
     bench.disputes.raises = OutcomeUnknown("no_answer")
     name, waits = bench.webhook(), list[timedelta]()
     while True:
-        [tried] = handle([name], bench.hearing)
+        [tried] = handle([name], bench.webhook_context)
         if tried.due_at is None:
             break
         waits.append(tried.due_at - bench.now)
@@ -74,20 +74,20 @@ def test_unreadable_dispute_is_retried_for_days_and_then_reported(bench: Bench) 
     assert bench.status() is WebhookStatus.UNREADABLE
     bench.disputes.raises = None
     bench.inbox.reprocess([name], now=bench.now)
-    handle([name], bench.hearing)
+    handle([name], bench.webhook_context)
     assert bench.status() is WebhookStatus.HANDLED
 
 
 def test_open_breaker_stops_the_read_of_a_dispute(bench: Bench) -> None:
-    bench.gates.granted = 0
-    [waits] = handle([bench.webhook()], bench.hearing)
+    bench.admission.granted = 0
+    [waits] = handle([bench.webhook()], bench.webhook_context)
     assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
-    assert bench.gates.told == [] and bench.slept == []
+    assert bench.admission.outcomes == [] and bench.slept == []
 
 
 def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
-    bench.gates.after = {OWN.id: 0.25}
-    handle([bench.webhook()], bench.hearing)
+    bench.admission.after = {OWN.id: 0.25}
+    handle([bench.webhook()], bench.webhook_context)
     assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
     assert bench.status() is WebhookStatus.HANDLED
 
@@ -105,10 +105,12 @@ def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
     bench: Bench, error: ProviderError, sign: ProviderHealth
 ) -> None:
     bench.disputes.raises = error
-    handle([bench.webhook()], bench.hearing)
-    assert [assess_health(one) for one in bench.gates.told] == [sign]
+    handle([bench.webhook()], bench.webhook_context)
+    assert [assess_health(one) for one in bench.admission.outcomes] == [sign]
 
 
 def test_successful_read_is_recorded_as_healthy(bench: Bench) -> None:
-    handle([bench.webhook()], bench.hearing)
-    assert {assess_health(one) for one in bench.gates.told} == {ProviderHealth.HEALTHY}
+    handle([bench.webhook()], bench.webhook_context)
+    assert {assess_health(one) for one in bench.admission.outcomes} == {
+        ProviderHealth.HEALTHY
+    }

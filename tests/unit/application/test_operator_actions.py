@@ -25,7 +25,7 @@ from domain.replays import MAX_ITEMS, Search, ReplayStage, ReplayTotal
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE
 from tests.support.operator_fakes import MemoryView
-from tests.support.operator_setup import WHO, Interrupted, previewed, reviews
+from tests.support.operator_setup import OPERATOR, Interrupted, preview, reviews
 from tests.unit.application.conftest import World
 
 
@@ -34,23 +34,23 @@ def test_preview_has_the_effects_and_changes_nothing(
 ) -> None:
     reviews(world, [1, 2])
     brought(world.store, 3, DECLINE)
-    before = world.store.everything()
-    replay = previewed(desk)
+    before = world.store.all_payments()
+    replay = preview(desk)
     assert replay.totals == (ReplayTotal(ReplayAction.RESEND, "USD", 2, 2 * 1999),)
     assert (replay.count, replay.stage, replay.by) == (
         2,
         ReplayStage.PREVIEWED,
         "key_1",
     )
-    assert world.store.everything() == before
+    assert world.store.all_payments() == before
     assert operator_actions.run_replays(desk) == 0
-    declined = previewed(desk, Search(state=State.DECLINED, merchant="shop"))
+    declined = preview(desk, Search(state=State.DECLINED, merchant="shop"))
     assert [one.action for one in declined.totals] == [ReplayAction.REFUSED]
 
 
 def test_a_search_without_bounds_is_refused(desk: OperatorContext) -> None:
     with pytest.raises(Conflict, match="give a merchant or ids"):
-        previewed(desk, Search(state=State.SUCCEEDED))
+        preview(desk, Search(state=State.SUCCEEDED))
 
 
 def test_preview_of_too_many_operations_is_refused(
@@ -65,15 +65,14 @@ def test_preview_of_too_many_operations_is_refused(
         def find(
             self, search: Search, *, before: str | None, limit: int
         ) -> list[Payment]:
-            """See OperatorView."""
             start = 0 if before is None else int(before[4:]) + 1
             return many[start : start + limit]
 
     crowded = replace(desk, view=Many(world.store))
     with pytest.raises(Conflict, match="more than 10000"):
-        previewed(crowded)
+        preview(crowded)
     many.pop()
-    assert previewed(crowded).count == MAX_ITEMS
+    assert preview(crowded).count == MAX_ITEMS
 
 
 def test_unknown_payment_and_replay_are_not_found(desk: OperatorContext) -> None:
@@ -81,7 +80,7 @@ def test_unknown_payment_and_replay_are_not_found(desk: OperatorContext) -> None
         operator_actions.cancel_replay("rpl_9", by="key_1", context=desk)
     with pytest.raises(PaymentNotFound):
         operator_actions.resolve(
-            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, context=desk
+            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), OPERATOR, context=desk
         )
 
 
@@ -100,12 +99,12 @@ def test_resolution_is_retried_after_other_writes(
     operation = world.stored(one).first_operation.id
     if done:
         operator_actions.resolve(
-            one, operation, Evidence(Verdict.SUCCEEDED), WHO, context=busy
+            one, operation, Evidence(Verdict.SUCCEEDED), OPERATOR, context=busy
         )
     else:
         with pytest.raises(StoreUnavailable):
             operator_actions.resolve(
-                one, operation, Evidence(Verdict.SUCCEEDED), WHO, context=busy
+                one, operation, Evidence(Verdict.SUCCEEDED), OPERATOR, context=busy
             )
     assert (world.stored(one).first_operation.state is State.SUCCEEDED) is done
 

@@ -31,9 +31,9 @@ from tests.support.fakes import LOSE_REQUEST
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays
 from tests.support.operator_setup import (
-    WHO,
+    OPERATOR,
     Interrupted,
-    previewed,
+    preview,
     reviews,
     run,
     verdicts,
@@ -57,14 +57,14 @@ def test_a_run_brings_all_under_way_again_and_says_who_and_why(
     world: World, desk: OperatorContext
 ) -> None:
     ids = [*reviews(world, [1]), dead(world, 2).id]
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     assert operator_actions.run_replays(desk) == 2
     assert verdicts(desk, replay) == [ItemOutcome.REPLAYED, ItemOutcome.REPLAYED]
     assert sorted(world.queue.waiting) == sorted(ids)
     for one in ids:
         told = (world.store.load_timeline(SHOP, one) or [])[-1]
         assert told.type == "operation.replayed"
-        assert (told.data["by"], told.data["reason"]) == (WHO.by, WHO.reason)
+        assert (told.data["by"], told.data["reason"]) == (OPERATOR.by, OPERATOR.reason)
         assert told.data["replay_set"] == replay.id
     found = desk.replays.get(replay.id)
     assert found is not None and found.stage is ReplayStage.DONE
@@ -75,7 +75,7 @@ def test_a_replayed_set_is_paid_once_and_a_second_run_does_nothing(
 ) -> None:
     world.script(LOSE_REQUEST)
     ids = [*reviews(world, [1, 2]), dead(world, 3).id]
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     operator_actions.run_replays(desk)
     for _ in range(3):
         world.attempt(*ids)
@@ -91,7 +91,7 @@ def test_no_more_than_its_rate_is_carried_out_in_a_second(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 8))
-    replay = run(desk, previewed(desk), rate=3)
+    replay = run(desk, preview(desk), rate=3)
     done = []
     for _ in range(4):
         done += [operator_actions.run_replays(desk), operator_actions.run_replays(desk)]
@@ -104,7 +104,7 @@ def test_a_canceled_run_stops_and_another_goes_on_with_what_is_left(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 4))
-    replay = run(desk, previewed(desk), rate=1)
+    replay = run(desk, preview(desk), rate=1)
     operator_actions.run_replays(desk)
     stopped = operator_actions.cancel_replay(replay.id, by="key_3", context=desk)
     assert (stopped.stage, stopped.canceled_by) == (ReplayStage.CANCELED, "key_3")
@@ -124,7 +124,7 @@ def test_a_run_that_is_under_way_stays_as_it_is(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1])
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     assert run(desk, replay, rate=50) == replay
 
 
@@ -132,7 +132,7 @@ def test_a_payment_that_moved_on_is_left_alone(
     world: World, desk: OperatorContext
 ) -> None:
     [one] = reviews(world, [1])
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     found = world.stored(one)
     who = Intervention("key_9", "seen at the provider")
     operator_actions.resolve(
@@ -147,7 +147,7 @@ def test_a_payment_that_moves_on_at_the_last_moment_is_left_alone(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1])
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     late = OperatorContext(
         desk.view, Interrupted(world.store, 1), desk.replays, desk.queue, desk.clock
     )
@@ -174,7 +174,7 @@ def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
     store = _Refusing(world.clock, table=world.store.table)
     store.refused = refused
     desk = replace(desk, store=store)
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     assert operator_actions.run_replays(desk) == 2
     came = {
         item.payment: item.outcome
@@ -187,7 +187,7 @@ def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(
     world: World, desk: OperatorContext
 ) -> None:
     [one] = reviews(world, [1])
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     forgetful = MemoryReplays(world.clock)
     found = desk.replays.get(replay.id)
     assert found is not None
@@ -205,9 +205,9 @@ def test_what_may_charge_again_or_is_owed_is_refused(
     world: World, desk: OperatorContext
 ) -> None:
     brought(world.store, 1, DECLINE)
-    declined = previewed(desk, Search(state=State.DECLINED, merchant="shop"))
+    declined = preview(desk, Search(state=State.DECLINED, merchant="shop"))
     world.insert(payment(2))
-    queued = previewed(desk, Search(state=State.QUEUED, merchant="shop"))
+    queued = preview(desk, Search(state=State.QUEUED, merchant="shop"))
     assert [one.action for one in queued.totals] == [ReplayAction.NOTHING]
     run(desk, declined)
     operator_actions.run_replays(desk)
@@ -220,14 +220,14 @@ def test_operations_of_one_payment_are_replayed_by_one_write(
 ) -> None:
     paid = brought(world.store, 1, None)
     for number in (2, 3):
-        [now] = [one for one in world.store.everything() if one.id == paid.id]
+        [now] = [one for one in world.store.all_payments() if one.id == paid.id]
         asks = partial(refund, amount=500, target=None, id=f"op_{number}", now=NOW)
         asked = world.store.amend(asks(now, origin=origin(f"k-{number}")))
         assert asked is not None
         [won] = world.store.claim_many([sending(asked)])
         odd = NeedsReview("odd")
         world.store.settle_many([settle(won, odd, now=NOW, jitter=1)])
-    replay = run(desk, previewed(desk), rate=1)
+    replay = run(desk, preview(desk), rate=1)
     assert operator_actions.run_replays(desk) == 2
     assert verdicts(desk, replay) == [ItemOutcome.REPLAYED, ItemOutcome.REPLAYED]
 
@@ -236,7 +236,7 @@ def test_an_item_that_cannot_be_replayed_does_not_stop_the_others(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1, 2])
-    found = previewed(desk)
+    found = preview(desk)
     good, bad = desk.replays.list_items(found.id, after=0, limit=9)
     desk.replays.add(found, [good, replace(bad, operation="op_gone")])
     run(desk, found)
@@ -254,12 +254,11 @@ def test_a_run_meets_other_acts_on_its_set(
         missed = 0
 
         def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
-            """See Replays."""
             self.missed += 1
             return self.missed > times and super().update_stage(replay, was=was)
 
     busy = replace(desk, replays=Contended(world.clock))
-    replay = previewed(busy)
+    replay = preview(busy)
     if done:
         assert run(busy, replay).stage is ReplayStage.RUNNING
     else:
@@ -270,7 +269,7 @@ def test_a_run_meets_other_acts_on_its_set(
 def test_a_set_that_found_nothing_is_done_at_once(
     world: World, desk: OperatorContext
 ) -> None:
-    replay = run(desk, previewed(desk))
+    replay = run(desk, preview(desk))
     assert operator_actions.run_replays(desk) == 0
     found = desk.replays.get(replay.id)
     assert found is not None and found.stage is ReplayStage.DONE

@@ -81,7 +81,7 @@ class _Desk:
         return done
 
     def stored(self) -> Payment:
-        [found] = self.store.everything()
+        [found] = self.store.all_payments()
         return found
 
     def statuses(self) -> Sequence[WebhookStatus]:
@@ -318,7 +318,7 @@ def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
 
 def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
     unknown = desk.unknown()
-    stale = [desk.store.everything()]
+    stale = [desk.store.all_payments()]
     desk.store.amend(unknown)  # somebody moves it on
 
     class Stale(MemoryView):
@@ -373,7 +373,7 @@ def test_webhook_of_one_account_never_changes_a_payment_of_another(
     receive(told, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
     [ended] = handle([told.id], desk.hearing)
     assert (ended.status, ended.payment) == (WebhookStatus.UNMATCHED, None)
-    assert desk.store.everything() == [unknown]
+    assert desk.store.all_payments() == [unknown]
     assert desk.lookups.waiting == []
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark makes of its measurements."""
+"""The figures of a benchmark's measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A round counts only where every payment came out as it must."""
+"""A round counts only if every payment has the expected outcome."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from bench import cpu
 from bench.children import running, wait_until
 from bench.errors import BenchError
 
-#: Works for 0.3 s of CPU time in a child, waits for it, says so, and sleeps.
+#: Works for 0.3 s of CPU time in a child, waits for it, prints a line, and sleeps.
 PARENT_OF_A_WORKER = """
 import subprocess, sys, time
 work = "import time\\nwhile time.process_time() < 0.3: pass"

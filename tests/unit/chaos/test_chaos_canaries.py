@@ -15,7 +15,7 @@ from tests.chaos.canaries import (
     new_word,
     search,
     searched_files,
-    written,
+    encodings,
 )
 
 PLANTED = Canaries(word=new_word(), api_key="sk_test_abcdefghijklmnop")
@@ -40,7 +40,7 @@ def test_a_secret_across_two_chunks_is_found() -> None:
 def test_base64_of_something_else_is_no_secret() -> None:
     other = new_word().encode()
     assert search([other, base64.b64encode(other)], PLANTED.needles()) == set()
-    assert all(len(needle) > 8 for needle in written(CARD))
+    assert all(len(needle) > 8 for needle in encodings(CARD))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each promise's check finds what breaks it, and nothing in a run that kept it."""
+"""Each invariant's check finds its violations, and none in a run without them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.chaos.evidence import (
     Movement,
     Operation,
     Payment,
-    Sight,
+    Snapshot,
 )
 from tests.chaos.invariants import INVARIANTS, judge
 
@@ -95,13 +95,13 @@ ASKED = Exchange(
     refused=False,
     approved=True,
 )
-RUNNING = Sight("pay_1", 2, 2, {OPERATION: "running"})
-ENDED = Sight("pay_1", 3, 3, {OPERATION: "succeeded"})
+RUNNING = Snapshot("pay_1", 2, 2, {OPERATION: "running"})
+ENDED = Snapshot("pay_1", 3, 3, {OPERATION: "succeeded"})
 KEPT = Evidence(
     exchanges=(ASKED,),
     movements=(MOVED,),
     payments=(PAID,),
-    sights=(RUNNING, ENDED),
+    snapshots=(RUNNING, ENDED),
     searched=3,
 )
 
@@ -126,7 +126,7 @@ def test_a_failed_payment_for_which_nothing_moved_keeps_every_promise() -> None:
     assert broken(Evidence(exchanges=(ASKED,), payments=(FAILED,))) == {}
 
 
-#: What is planted, by what it breaks.
+#: Planted evidence, by its violation.
 PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
     "charged twice": ("I1", {"movements": (MOVED, MOVED)}),
     "succeeded without a charge": ("I1", {"movements": ()}),
@@ -161,18 +161,24 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
     ),
     "still unknown": ("I3", {"payments": (with_state("unknown"),)}),
     "gave up": ("I3", {"payments": (with_state("dead"),)}),
-    "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, event_count=3))}),
-    "events vanished": ("I4", {"sights": (ENDED, replace(ENDED, event_count=2))}),
+    "a version went back": (
+        "I4",
+        {"snapshots": (ENDED, replace(RUNNING, event_count=3))},
+    ),
+    "events vanished": ("I4", {"snapshots": (ENDED, replace(ENDED, event_count=2))}),
     "a terminal state changed": (
         "I4",
-        {"sights": (replace(ENDED, states={OPERATION: "declined"}), ENDED)},
+        {"snapshots": (replace(ENDED, states={OPERATION: "declined"}), ENDED)},
     ),
     "a terminal operation vanished": (
         "I4",
-        {"sights": (ENDED, replace(ENDED, states={}))},
+        {"snapshots": (ENDED, replace(ENDED, states={}))},
     ),
-    "a payment vanished": ("I4", {"sights": (replace(ENDED, payment="pay_2"),)}),
-    "an end before the last sight": ("I4", {"sights": (replace(ENDED, version=4),)}),
+    "a payment vanished": ("I4", {"snapshots": (replace(ENDED, payment="pay_2"),)}),
+    "an end before the last snapshot": (
+        "I4",
+        {"snapshots": (replace(ENDED, version=4),)},
+    ),
     "moved from a terminal state": (
         "I4",
         {
@@ -255,8 +261,8 @@ def test_a_correction_with_an_event_may_change_a_final_state() -> None:
     payment = replace(
         FAILED, version=4, event_count=4, timeline=(*TIMELINE, corrected), captured=0
     )
-    seen = (ENDED, Sight("pay_1", 4, 4, {OPERATION: "declined"}))
-    found = Evidence(payments=(payment,), sights=seen)
+    seen = (ENDED, Snapshot("pay_1", 4, 4, {OPERATION: "declined"}))
+    found = Evidence(payments=(payment,), snapshots=seen)
     assert broken(found) == {}
 
 
@@ -278,4 +284,4 @@ def test_operations_in_manual_review_are_left_out_of_the_sums() -> None:
         operations=(replace(CHARGE, state="review"),),
         timeline=(ACCEPTED, SENT, review),
     )
-    assert broken(replace(KEPT, payments=(payment,), sights=())) == {}
+    assert broken(replace(KEPT, payments=(payment,), snapshots=())) == {}

@@ -1,4 +1,4 @@
-"""What became of accepted payments, by the ledger alone."""
+"""The outcomes of accepted payments, by the ledger alone."""
 
 from __future__ import annotations
 

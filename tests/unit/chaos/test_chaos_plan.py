@@ -1,4 +1,4 @@
-"""What a run does is decided by its seed, and spread over its length."""
+"""A run's acts are determined by its seed, and spread over its length."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_load_has_payments_of_every_kind() -> None:
     drawn = list(intents(1000, seed=7, word="canary", card=CARD))
     keys = Counter(intent.key for intent in drawn)
     assert any(count == 2 for count in keys.values())
-    assert any(intent.again for intent in drawn)
+    assert any(intent.repeated for intent in drawn)
     assert any(intent.altered for intent in drawn)
     cards = [intent for intent in drawn if intent.refused]
     assert cards and all(one.body["payment_method"] == CARD for one in cards)

@@ -74,11 +74,11 @@ def test_a_service_that_returns_gets_the_waiting_requests() -> None:
     def ask() -> None:
         found.append(api.submit({}, key="a").status_code)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    thread = threading.Thread(target=ask)
+    thread.start()
     assert processes.wait_until(lambda: bool(notices), seconds=10)
     with answering(b"{}", port=port):
-        asking.join(10)
+        thread.join(10)
     assert found == [202]
 
 

@@ -50,8 +50,8 @@ def test_a_command_without_a_stack_names_the_next_step_at_once(
     home: Path, arguments: tuple[str, ...]
 ) -> None:
     began = time.monotonic()
-    told = refusal(run(home, *arguments, stdin=PAID))
-    assert told.startswith(f"no stack runs in {home}. Start one with `payments up`")
+    message = refusal(run(home, *arguments, stdin=PAID))
+    assert message.startswith(f"no stack runs in {home}. Start one with `payments up`")
     assert time.monotonic() - began < 5
 
 
@@ -74,8 +74,8 @@ def test_an_invalid_key_is_an_error_of_one_line(home: Path, key: str) -> None:
 
 
 def test_a_reference_instead_of_an_id_gets_advice(home: Path) -> None:
-    told = refusal(run(home, "show", "order-1001"))
-    assert told.endswith("GET /v1/payments?reference=order-1001")
+    message = refusal(run(home, "show", "order-1001"))
+    assert message.endswith("GET /v1/payments?reference=order-1001")
 
 
 SET = "rpl_01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -146,9 +146,9 @@ def test_an_invalid_comparison_is_an_error_and_exits_with_2(
 def test_a_command_that_needs_a_database_names_both_ways_to_one(
     home: Path, arguments: tuple[str, ...]
 ) -> None:
-    told = refusal(run(home, *arguments))
-    assert told.startswith(f"no stack runs in {home}")
-    assert "`payments up`" in told and "PAYMENTS_MONGO_URL" in told
+    message = refusal(run(home, *arguments))
+    assert message.startswith(f"no stack runs in {home}")
+    assert "`payments up`" in message and "PAYMENTS_MONGO_URL" in message
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "a" * 65, "a\n"])
@@ -159,9 +159,9 @@ def test_a_merchant_of_other_characters_gets_no_key(home: Path, name: str) -> No
 
 
 def test_the_help_of_submit_explains_equal_lines(home: Path) -> None:
-    told = " ".join(run(home, "submit", "--help").stdout.split())
-    assert "the same line in another file is the same payment" in told
-    assert "the same line twice in a file is two payments" in told
+    message = " ".join(run(home, "submit", "--help").stdout.split())
+    assert "the same line in another file is the same payment" in message
+    assert "the same line twice in a file is two payments" in message
 
 
 def test_a_file_with_an_invalid_line_is_not_sent(home: Path) -> None:
@@ -172,8 +172,8 @@ def test_a_file_with_an_invalid_line_is_not_sent(home: Path) -> None:
         PAYMENTS_URL=f"http://127.0.0.1:{processes.free_port()}",
         PAYMENTS_API_KEY="sk_test_1",
     )
-    told = refusal(done)
-    assert told.startswith("line 2 is not a payment") and told.endswith(
+    message = refusal(done)
+    assert message.startswith("line 2 is not a payment") and message.endswith(
         "Nothing was sent"
     )
 
@@ -189,5 +189,5 @@ def test_an_interrupted_command_exits_with_130() -> None:
 
 @pytest.mark.parametrize("move", ["pause", "resume"])
 def test_a_kind_of_calls_is_named_as_the_api_names_it(move: str) -> None:
-    told = CliRunner().invoke(main, ["accounts", move, "--help"], terminal_width=200)
-    assert "[charges|captures|voids|refunds|reads|disputes]" in told.output
+    message = CliRunner().invoke(main, ["accounts", move, "--help"], terminal_width=200)
+    assert "[charges|captures|voids|refunds|reads|disputes]" in message.output

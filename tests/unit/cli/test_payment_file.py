@@ -98,6 +98,6 @@ def test_a_byte_order_mark_at_the_beginning_is_ignored() -> None:
 def test_the_first_five_invalid_lines_are_named() -> None:
     with pytest.raises(StackError) as refused:
         read(*["{"] * 7)
-    told = str(refused.value)
-    assert all(f"line {number} is not a payment" in told for number in range(1, 6))
-    assert told.endswith("and 2 more. Nothing was sent")
+    message = str(refused.value)
+    assert all(f"line {number} is not a payment" in message for number in range(1, 6))
+    assert message.endswith("and 2 more. Nothing was sent")

@@ -7,20 +7,19 @@ from datetime import datetime
 import pytest
 
 from application.ports.webhooks import WebhookInbox
-from tests.suites.inbox import InboxSuite, Post
+from tests.suites.inbox import InboxSuite, InboxSetup
 from tests.suites.samples import NOW
 from tests.support.memory_inbox import MemoryInbox
 
 
 class _Post:
-    """See Post."""
 
     inbox: WebhookInbox
     now: datetime = NOW
 
 
 @pytest.fixture
-def post() -> Post:
+def post() -> InboxSetup:
     """An inbox in memory."""
     made = _Post()
     made.inbox = MemoryInbox(lambda: made.now)

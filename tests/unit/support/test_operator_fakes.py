@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.suites.replays import Office, OperatorSuite
+from tests.suites.replays import OperatorPorts, OperatorSuite
 from tests.suites.samples import NOW
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 
 @pytest.fixture
-def office() -> Office:
+def office() -> OperatorPorts:
     """All of it in memory."""
     store = MemoryStore(lambda: NOW)
-    return Office(store, MemoryView(store), MemoryReplays(lambda: NOW))
+    return OperatorPorts(store, MemoryView(store), MemoryReplays(lambda: NOW))
 
 
 class TestMemoryOffice(OperatorSuite):

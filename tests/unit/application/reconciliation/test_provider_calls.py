@@ -84,7 +84,7 @@ def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
             granted.append(books.account.limiter.acquire(STRIPE, 1, 0.0).granted)
         books.account.passed += seconds
 
-    books.auditor = replace(books.auditor, sleep=sleep)
+    books.context = replace(books.context, sleep=sleep)
     books.statement.fails = [NotExecuted("rate_limited")]
     books.report(SLICE_LENGTH)
     assert granted[0] == 0

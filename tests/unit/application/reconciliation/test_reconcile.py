@@ -177,7 +177,7 @@ def test_a_refused_write_ends_no_comparison() -> None:
             raise WriteRefused
 
     store = Refusing(books.account.now, table=books.store.table)
-    books.auditor = replace(books.auditor, store=store)
+    books.context = replace(books.context, store=store)
     assert kinds(books.report()) == [DifferenceKind.OURS_ALONE]
     assert books.stored(paid).first_operation.lookups_since is None
 

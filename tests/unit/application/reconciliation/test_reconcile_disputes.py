@@ -65,7 +65,7 @@ def test_a_reversal_among_a_payments_refunds_is_a_known_disputes() -> None:
     )
     books.statement.held[paid.id] = [theirs(paid), reversal]
     assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
-    [paid] = books.auditor.view.load([paid.id])
+    [paid] = books.context.view.load([paid.id])
     step = apply_dispute(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
     assert books.store.amend(step) is not None
     assert kinds(books.report()) == []

@@ -27,7 +27,7 @@ from domain.payments.event_types import EventType
 from domain.payments.payment import Event, Payment
 from domain.payments.states import Status
 from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
-from tests.support.disputes import CHARGE, LOST, dispute, lay, reading
+from tests.support.disputes import CHARGE, LOST, dispute, apply_disputes, snapshot
 
 OPENED: Final = EventType.DISPUTE_OPENED
 UPDATED: Final = EventType.DISPUTE_UPDATED
@@ -43,7 +43,7 @@ def event_types(payment: Payment, read: Dispute) -> list[str]:
     return [
         one.type
         for one in apply_dispute(
-            payment, reading(payment, read), now=LATER
+            payment, snapshot(payment, read), now=LATER
         ).pending_events
     ]
 
@@ -77,7 +77,7 @@ def test_a_dispute_moves_no_operation_no_total_and_no_status(
     read: list[Dispute],
 ) -> None:
     paid = captured()
-    after = lay(paid, *read)
+    after = apply_disputes(paid, *read)
     assert after.operations == paid.operations
     assert (after.captured, after.refunded) == (paid.captured, paid.refunded)
     assert (after.status, after.is_settled) == (Status.CAPTURED, True)
@@ -87,9 +87,9 @@ def test_a_dispute_moves_no_operation_no_total_and_no_status(
 
 @given(st.lists(disputes, min_size=1, max_size=8))
 def test_dispute_read_again_changes_nothing(read: list[Dispute]) -> None:
-    after = lay(captured(), *read)
+    after = apply_disputes(captured(), *read)
     for one in after.disputes:
-        assert apply_dispute(after, reading(after, one), now=LATER) is after
+        assert apply_dispute(after, snapshot(after, one), now=LATER) is after
 
 
 @given(st.lists(disputes, max_size=8))
@@ -99,7 +99,7 @@ def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
     payment, events = captured(), list[Event]()
     for one in read:
         one = replace(one, reason="general")
-        step = apply_dispute(payment, reading(payment, one), now=LATER)
+        step = apply_dispute(payment, snapshot(payment, one), now=LATER)
         assert [each.seq for each in step.pending_events] == [
             payment.event_count + place
             for place in range(1, len(step.pending_events) + 1)
@@ -120,11 +120,14 @@ def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
 def test_a_life_from_opened_to_won() -> None:
     paid = captured()
     assert event_types(paid, dispute()) == [OPENED, WITHDRAWN]
-    opened = lay(paid, dispute())
+    opened = apply_disputes(paid, dispute())
     review = dispute(state=DisputeState.UNDER_REVIEW, respond_by=None)
     assert event_types(opened, review) == [UPDATED]
-    assert event_types(lay(opened, review), WON) == [REINSTATED, "dispute.won"]
-    won = lay(opened, review, WON)
+    assert event_types(apply_disputes(opened, review), WON) == [
+        REINSTATED,
+        "dispute.won",
+    ]
+    won = apply_disputes(opened, review, WON)
     assert won.disputed == 0
     assert (opened.disputed, won.disputes[0].updated_at) == (
         PRICE.minor,
@@ -139,25 +142,27 @@ def test_dispute_first_read_at_its_end_has_all_events() -> None:
 
 
 def test_an_appeal_opens_it_again_and_may_end_it_otherwise() -> None:
-    lost = lay(captured(), LOST)
+    lost = apply_disputes(captured(), LOST)
     assert event_types(lost, dispute()) == [REOPENED]
     assert event_types(lost, WON) == [REINSTATED, "dispute.won"]
     closed = replace(WON, state=DisputeState.CLOSED)
-    assert event_types(lay(captured(), WON), closed) == ["dispute.closed"]
+    assert event_types(apply_disputes(captured(), WON), closed) == ["dispute.closed"]
 
 
 def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() -> None:
     asked = dispute(inquiry=True, withdrawn=0)
-    inquired = lay(captured(), asked)
+    inquired = apply_disputes(captured(), asked)
     assert inquired.disputes[0].inquiry
     assert event_types(inquired, replace(asked, respond_by=LATER)) == [UPDATED]
     assert event_types(inquired, dispute()) == [WITHDRAWN, UPDATED]
-    assert event_types(lay(captured(), dispute(withdrawn=0)), dispute()) == [WITHDRAWN]
+    assert event_types(apply_disputes(captured(), dispute(withdrawn=0)), dispute()) == [
+        WITHDRAWN
+    ]
 
 
 def test_an_event_says_what_a_merchant_must_know() -> None:
     paid = captured()
-    [opened, _] = apply_dispute(paid, reading(paid), now=NOW).pending_events
+    [opened, _] = apply_dispute(paid, snapshot(paid), now=NOW).pending_events
     assert dict(opened.data) == {
         "dispute": "dp_1",
         "operation": paid.first_operation.id,
@@ -167,7 +172,7 @@ def test_an_event_says_what_a_merchant_must_know() -> None:
         "reason": "fraudulent",
         "respond_by": "2026-01-11T12:00:00.000Z",
     }
-    [*_, lost] = apply_dispute(paid, reading(paid, LOST), now=NOW).pending_events
+    [*_, lost] = apply_dispute(paid, snapshot(paid, LOST), now=NOW).pending_events
     assert lost.data["outcome"] == "lost"
 
 
@@ -195,51 +200,56 @@ def test_dispute_of_an_unknown_operation_names_none() -> None:
     after = apply_dispute(paid, DisputeSnapshot(dispute(), paid.id), now=NOW)
     assert after.disputes[0].operation is None
     assert "operation" not in after.pending_events[0].data
-    found = apply_dispute(stored(after), reading(paid), now=LATER)
+    found = apply_dispute(stored(after), snapshot(paid), now=LATER)
     assert found.disputes[0].operation == paid.first_operation.id
 
 
 def test_a_reversal_of_its_own_is_kept_and_lost() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED, outcome=None)
     assert event_types(captured(), reversal) == [OPENED, WITHDRAWN, "dispute.lost"]
-    assert lay(captured(), reversal).disputed == PRICE.minor
+    assert apply_disputes(captured(), reversal).disputed == PRICE.minor
 
 
 @pytest.mark.parametrize("known", [dispute(), LOST])
 def test_reversal_by_a_known_dispute_changes_nothing(known: Dispute) -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED)
-    assert event_types(lay(captured(), known), reversal) == []
-    assert event_types(lay(captured(), replace(known, ref="ch_2")), reversal) != []
-    assert event_types(lay(captured(), WON), reversal) != []
+    assert event_types(apply_disputes(captured(), known), reversal) == []
+    assert (
+        event_types(apply_disputes(captured(), replace(known, ref="ch_2")), reversal)
+        != []
+    )
+    assert event_types(apply_disputes(captured(), WON), reversal) != []
 
 
 def test_a_dispute_takes_the_place_of_the_reversal_that_it_caused() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED)
-    reversed_ = lay(captured(), reversal)
+    reversed_ = apply_disputes(captured(), reversal)
     assert event_types(reversed_, LOST) == [OPENED, "dispute.lost"]
-    [only] = lay(reversed_, LOST).disputes
+    [only] = apply_disputes(reversed_, LOST).disputes
     assert only.id == "dp_1"
-    assert len(lay(reversed_, WON).disputes) == 2
+    assert len(apply_disputes(reversed_, WON).disputes) == 2
 
 
 def test_number_of_kept_disputes_is_bounded() -> None:
-    full = lay(captured(), *(dispute(f"dp_{number}") for number in range(MAX_DISPUTES)))
+    full = apply_disputes(
+        captured(), *(dispute(f"dp_{number}") for number in range(MAX_DISPUTES))
+    )
     assert len(full.disputes) == MAX_DISPUTES
-    assert apply_dispute(full, reading(full, dispute("dp_more")), now=LATER) is full
+    assert apply_dispute(full, snapshot(full, dispute("dp_more")), now=LATER) is full
     assert event_types(full, replace(WON, id="dp_3")) == [REINSTATED, "dispute.won"]
 
 
 def test_dispute_in_another_currency_is_in_no_sum() -> None:
     foreign = dispute(money=Money(900, "EUR"))
-    assert lay(captured(), foreign, dispute("dp_2")).disputed == PRICE.minor
+    assert apply_disputes(captured(), foreign, dispute("dp_2")).disputed == PRICE.minor
 
 
 def test_money_taken_by_a_reversal_has_no_second_event_by_its_dispute() -> None:
     """Heard of while the dispute had ended otherwise."""
     closed = dispute(state=DisputeState.CLOSED, withdrawn=0)
     reversal = replace(LOST, id="re_1", reason=REVERSED)
-    both = lay(lay(captured(), closed), reversal)
+    both = apply_disputes(apply_disputes(captured(), closed), reversal)
     assert [one.withdrawn for one in both.disputes] == [0, PRICE.minor]
     assert event_types(both, LOST) == ["dispute.lost"]
-    [only] = lay(both, LOST).disputes
+    [only] = apply_disputes(both, LOST).disputes
     assert only.withdrawn == PRICE.minor

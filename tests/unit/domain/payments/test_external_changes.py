@@ -35,7 +35,7 @@ from tests.suites.samples import (
     stored,
     submission,
 )
-from tests.support.disputes import dispute, reading
+from tests.support.disputes import dispute, snapshot
 
 REFS: Final = {"payment_intent": "pi_1", "charge": "ch_1"}
 MINUTE: Final = timedelta(minutes=1)
@@ -441,19 +441,19 @@ def test_external_void_has_an_event_with_the_released_amount() -> None:
 
 def test_a_reversal_or_lost_dispute_is_no_refund_of_others() -> None:
     lost = dispute(state=DisputeState.LOST)
-    known = stored(apply_dispute(paid(), reading(paid(), lost), now=NOW))
+    known = stored(apply_dispute(paid(), snapshot(paid(), lost), now=NOW))
     assert others(seen(known, refunded(1999))) == []
     # Seen before the dispute is known, it is taken back.
     early = seen(paid(), refunded(1999))
-    later = apply_dispute(early, reading(early, lost), now=NOW)
+    later = apply_dispute(early, snapshot(early, lost), now=NOW)
     assert (later.refunded, later.disputed) == (0, 1999)
     assert others(later)[0].state is State.CANCELED
     assert seen(later, refunded(1999)).refunded == 0
     reversal = dispute("re_1", reason=REVERSED, state=DisputeState.LOST)
-    reversed_ = apply_dispute(early, reading(early, reversal), now=NOW)
+    reversed_ = apply_dispute(early, snapshot(early, reversal), now=NOW)
     assert (reversed_.refunded, reversed_.disputed) == (0, 1999)
     other = seen(paid(), refunded(500))
-    kept = apply_dispute(other, reading(other, lost), now=NOW)
+    kept = apply_dispute(other, snapshot(other, lost), now=NOW)
     assert kept.refunded == 500, "of another amount it is another"
 
 

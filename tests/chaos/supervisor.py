@@ -37,12 +37,12 @@ class Child:
     starts: int = 0
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         """Whether it runs and is not paused."""
         return self.start_at is None and self.paused_until is None
 
 
-class Keeper:
+class Supervisor:
     """Use it from one lasting thread: the kernel kills the children with it."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Keeper:
                 words = processes.tail(child.log)
                 raise processes.ProcessFailed(f"{child.name} is not ready: {words}")
 
-    def of(self, kind: str) -> list[Child]:
+    def children_of(self, kind: str) -> list[Child]:
         """The children of one kind."""
         return [child for child in self._children if child.kind == kind]
 
@@ -85,7 +85,7 @@ class Keeper:
         _signal(child, signal.SIGSTOP)
         child.paused_until = time.monotonic() + seconds
 
-    def tend(self) -> None:
+    def supervise(self) -> None:
         """Restarts ended children and continues paused ones when due."""
         now = time.monotonic()
         for child in self._children:
@@ -107,8 +107,8 @@ class Keeper:
                 child.start_at = time.monotonic()
 
         def all_ready() -> bool:
-            self.tend()
-            return all(child.up and child.ready() for child in self._children)
+            self.supervise()
+            return all(child.is_up and child.ready() for child in self._children)
 
         if not processes.wait_until(all_ready, seconds=seconds):
             down = [child.name for child in self._children if not child.ready()]

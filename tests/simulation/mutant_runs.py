@@ -1,4 +1,4 @@
-"""Mutants, each applied to a copy of the packages: does anything there fail on it?"""
+"""Applies each mutant to a copy of the packages, and runs the simulation on it."""
 
 from __future__ import annotations
 
@@ -18,64 +18,64 @@ from rich.table import Table
 from tests.simulation.mutants import MUTANTS, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
-#: What a copy is made of.
+#: The folders of a copy.
 _COPIED: Final = (
     *("application", "domain"),
     *("tests/simulation", "tests/suites", "tests/support", "tests/unit/domain"),
 )
 _FILES: Final = ("tests/__init__.py", "tests/unit/__init__.py")
 
-#: Random histories that a mutant may live through before it counts as not caught. Most
-#: die within some hundred, the last within some thousand; seconds only end a hang.
+#: Random histories until a mutant counts as a survivor. Most are caught within
+#: hundreds, the last within thousands; the seconds only end a hang.
 _HISTORIES: Final = 30_000
 _SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the simulation saw it, and by what."""
+    """Whether a mutant was caught, and by which violation."""
 
     mutant: Mutant
     caught: bool
-    seen: str  #: the promise that was broken, or what went wrong
+    detail: str  #: the broken promise, or another error
     seconds: float
 
 
-def table(*, processes: int) -> tuple[Table, int]:
-    """Runs every mutant; the table of them, and how many lived."""
+def run_mutants(*, processes: int) -> tuple[Table, int]:
+    """Runs every mutant; returns their table and the number of survivors."""
     found = Table("mutant", "in", "caught", "seconds", "by")
-    lived = 0
+    survived = 0
     with ThreadPoolExecutor(processes) as pool:
-        for verdict in pool.map(judged, MUTANTS):
-            lived += not verdict.caught
+        for verdict in pool.map(run_mutant, MUTANTS):
+            survived += not verdict.caught
             found.add_row(
                 verdict.mutant.name,
                 verdict.mutant.file,
                 "yes" if verdict.caught else "NO",
                 f"{verdict.seconds:.1f}",
-                verdict.seen,
+                verdict.detail,
             )
-    return found, lived
+    return found, survived
 
 
-def judged(mutant: Mutant) -> Verdict:
-    """Runs the simulation on a copy that has ``mutant`` in it.
+def run_mutant(mutant: Mutant) -> Verdict:
+    """Runs the simulation on a copy with ``mutant``.
 
-    Only an exit code of 1, by a broken promise, counts: a copy that does not even
-    start proves nothing.
+    Only the exit code of a broken promise, 1, counts. A copy that does not start
+    proves nothing.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
-        copied(copy)
+        copy_packages(copy)
         mutate(copy, mutant)
         test = mutant.test
-        code, seen = tested(copy, test) if test else simulated(copy)
-    return Verdict(mutant, code == 1, seen, time.monotonic() - started)
+        code, detail = run_test(copy, test) if test else run_histories(copy)
+    return Verdict(mutant, code == 1, detail, time.monotonic() - started)
 
 
-def copied(into: Path) -> None:
-    """The packages that the simulation needs, below ``into``."""
+def copy_packages(into: Path) -> None:
+    """Copies the packages that the simulation needs below ``into``."""
     for name in _COPIED:
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, into / name, ignore=without)
@@ -85,7 +85,7 @@ def copied(into: Path) -> None:
 
 
 def mutate(copy: Path, mutant: Mutant) -> None:
-    """Changes the copy. Raises ValueError where the text is not there exactly once."""
+    """Changes the copy. Raises ValueError unless the text occurs exactly once."""
     path = copy / mutant.file
     text = path.read_text()
     found = text.count(mutant.before)
@@ -94,8 +94,8 @@ def mutate(copy: Path, mutant: Mutant) -> None:
     path.write_text(text.replace(mutant.before, mutant.after))
 
 
-def tested(copy: Path, test: str) -> tuple[int, str]:
-    """The exit code of a test in ``copy``, 1 where it fails, and its last words."""
+def run_test(copy: Path, test: str) -> tuple[int, str]:
+    """Runs a test in ``copy``; returns its exit code (1: it failed) and last output."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
     done = subprocess.run(
         command,
@@ -108,11 +108,11 @@ def tested(copy: Path, test: str) -> tuple[int, str]:
     return done.returncode, done.stdout.strip()[-200:]
 
 
-def simulated(copy: Path, *, histories: int = _HISTORIES) -> tuple[int, str]:
-    """The exit code of random histories in ``copy``, and the promise they broke."""
+def run_histories(copy: Path, *, histories: int = _HISTORIES) -> tuple[int, str]:
+    """Runs histories in ``copy``; returns the exit code and the broken promise."""
     command = [sys.executable, "-m", "tests.simulation", "--random-only"]
     command += ["--processes", "1", "--histories", str(histories)]
-    # Only the copy is on the path, and what pip has installed is seen after it.
+    # The path has the copy alone, and then the installed packages.
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     try:
         done = subprocess.run(
@@ -124,12 +124,14 @@ def simulated(copy: Path, *, histories: int = _HISTORIES) -> tuple[int, str]:
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return 0, f"nothing within {_SECONDS:.0f} s"
-    said = [line for line in done.stdout.splitlines() if _BROKEN in line]
-    if done.returncode == 1 and not said:
+        return 0, f"no violation within {_SECONDS:.0f} s"
+    violations = [line for line in done.stdout.splitlines() if _BROKEN in line]
+    if done.returncode == 1 and not violations:
         return 2, (done.stderr or done.stdout).strip()[-200:]
-    return done.returncode, said[-1].strip() if said else done.stdout.strip()[-200:]
+    return done.returncode, (
+        violations[-1].strip() if violations else done.stdout.strip()[-200:]
+    )
 
 
-#: How a violation is written.
+#: The representation of a violation in the output.
 _BROKEN: Final = "Violation("

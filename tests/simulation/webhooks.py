@@ -22,35 +22,35 @@ from tests.support.memory_disputes import MemoryDisputes, dispute_context
 from tests.support.memory_inbox import MemoryInbox
 from tests.support.operator_fakes import MemoryView
 
-#: What an event says of its object, by where that is.
-_SAYS: Final = {
+#: The verdict of an event, by the stage of its object.
+_VERDICTS: Final = {
     Stage.DECLINED: Verdict.DECLINED,
-    Stage.ACTING: Verdict.ACTION_REQUIRED,
+    Stage.ACTION_REQUIRED: Verdict.ACTION_REQUIRED,
     Stage.APPROVED: Verdict.APPROVED,
     Stage.PENDING: Verdict.PENDING,
     Stage.HELD: Verdict.SUCCEEDED,
     Stage.DONE: Verdict.SUCCEEDED,
-    Stage.LET_GO: Verdict.CANCELED,
+    Stage.RELEASED: Verdict.CANCELED,
     Stage.FORGOTTEN: Verdict.EXPIRED,
 }
-_TYPE: Final = "it.happened"
+_TYPE: Final = "object.changed"
 _TYPES: Final = frozenset({_TYPE})
 
 
-class Telling:
-    """The webhooks of one history; ``random`` decides which comes, and when."""
+class WebhookSource:
+    """The webhooks of one history, in an order chosen by ``random``."""
 
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
         self._inbox = MemoryInbox(world.clock)
-        #: Bodies, each of one stage of one object; and whose address they come to.
+        #: Accounts and bodies, one for each stage of each object.
         self._events: list[tuple[Account, str]] = []
 
-    def tell(self) -> Actor | None:
-        """One of all events so far comes, maybe again, and a worker handles it.
+    def deliver(self) -> Actor | None:
+        """Delivers one of the events so far, maybe again, and starts its handling.
 
-        None where nothing has happened at the provider yet.
+        Returns None without an event.
         """
         world, random = self._world, self._random
         payments = {
@@ -62,24 +62,24 @@ class Telling:
         for account, entry, whole in _objects(world):
             payment = payments.get(whole.operation)
             if payment is not None:
-                # Stripe's charge, or PayPal's capture, has what we wrote.
+                # Stripe's charge and PayPal's capture have our metadata.
                 statement.owners[whole.id] = statement.owners[entry.id] = payment
-            # The dashboard writes nothing of ours on a refund.
-            nameless = entry.by_others and entry.kind is Kind.REFUND
-            event = account, _event(entry, None if nameless else payment)
+            # A refund of the dashboard has no metadata of ours.
+            is_unattributed = entry.is_external and entry.kind is Kind.REFUND
+            event = account, _event(entry, None if is_unattributed else payment)
             if event not in self._events:
                 self._events.append(event)
         if not self._events:
             return None
         place = int(random.random() * len(self._events))
-        # Sent again it has the same id; replayed by a person it is handled again.
+        # A repeated event has the same id; a replay handles it again.
         event_id = f"evt_{place}"
         account, body = self._events[place]
         webhook = Webhook(account, event_id, _TYPE, body, world.clock())
         process = Process("webhooks")
-        store, queue = world.store_of(process), world.wakeups
+        store, queue = world.open_store(process), world.wakeups
         view = MemoryView(world.table)
-        hearing = WebhookContext(
+        context = WebhookContext(
             inbox=self._inbox,
             view=view,
             store=store,
@@ -95,14 +95,14 @@ class Telling:
             webhook, event_types=_TYPES, inbox=self._inbox, queue=MemoryQueue()
         ):
             self._inbox.reprocess([webhook.id], now=world.clock())
-        waiting = self._inbox.find_due_ids(9)
-        return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
+        due = self._inbox.find_due_ids(9)
+        return world.start(process, lambda: handle([webhook.id, *due], context))
 
 
 def _objects(world: World) -> Iterator[tuple[Account, Entry, Entry]]:
-    """The payment of each object, and the object that it is a part of."""
+    """Yields each object with its account and its payment's object."""
     for provider in world.providers.values():
-        provider.settle()
+        provider.finish_in_flight()
         provider.bank.pass_time()
         for entry in provider.bank.entries.values():
             yield provider.account, entry, entry
@@ -113,12 +113,14 @@ def _objects(world: World) -> Iterator[tuple[Account, Entry, Entry]]:
 def _event(entry: Entry, payment: str | None) -> str:
     first = entry.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     refs = {"intent" if first else entry.kind.value: entry.id}
-    says = _SAYS[entry.stage]
-    return json.dumps([entry.kind, payment, entry.operation, refs, says, entry.of])
+    verdict = _VERDICTS[entry.stage]
+    return json.dumps(
+        [entry.kind, payment, entry.operation, refs, verdict, entry.parent]
+    )
 
 
 def _read(webhook: Webhook) -> ObjectUpdate:
-    kind, payment, operation, refs, says, of = json.loads(webhook.body)
+    kind, payment, operation, refs, verdict, of = json.loads(webhook.body)
     return ObjectUpdate(
         webhook.event,
         webhook.type,
@@ -126,6 +128,6 @@ def _read(webhook: Webhook) -> ObjectUpdate:
         payment,
         (operation,),
         refs,
-        Verdict(says),
+        Verdict(verdict),
         of,
     )

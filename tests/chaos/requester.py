@@ -58,48 +58,55 @@ class Log:
             self.counts[name] += 1
 
 
-class Asker:
+class Requester:
     """Sends requests from one thread; ``over`` ends the repetitions."""
 
-    def __init__(self, target: Target, log: Log, over: threading.Event) -> None:
+    def __init__(self, target: Target, log: Log, stop: threading.Event) -> None:
         self._target = target
         self._log = log
-        self._over = over
+        self._stop = stop
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers.update(target.headers)
 
-    def __enter__(self) -> Asker:
+    def __enter__(self) -> Requester:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def insist(
-        self, key: str, path: str, body: Mapping[str, Any], turn: int, **flags: bool
+    def request_until_answered(
+        self,
+        key: str,
+        path: str,
+        body: Mapping[str, Any],
+        web_number: int,
+        **flags: bool,
     ) -> str | None:
         """The id of the payment in a 202; None if it was refused or given up.
 
-        Each repetition goes to the next web, beginning with the ``turn``-th. ``flags``
-        go to the log.
+        Repetitions go to the webs in turn, beginning with ``web_number``. ``flags`` go
+        to the log.
         """
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and not self._over.is_set():
-            status, payment = self._ask(key, self._url(turn) + path, body, flags)
+        while time.monotonic() < deadline and not self._stop.is_set():
+            status, payment = self._ask(key, self._url(web_number) + path, body, flags)
             if status is not None and status not in TRANSIENT:
                 return payment
-            turn += 1
-            self._over.wait(PAUSE)
+            web_number += 1
+            self._stop.wait(PAUSE)
         self._log.count("given up")
         return None
 
-    def ended(self, payment: str, turn: int, *, deadline: float) -> bool:
+    def wait_until_ended(
+        self, payment: str, web_number: int, *, deadline: float
+    ) -> bool:
         """Waits until ``payment`` has no open operation; False at the deadline."""
-        while time.monotonic() < deadline and not self._over.is_set():
-            turn += 1
+        while time.monotonic() < deadline and not self._stop.is_set():
+            web_number += 1
             try:
                 answer = self._session.get(
-                    f"{self._url(turn)}/{payment}",
+                    f"{self._url(web_number)}/{payment}",
                     params={"wait": HOLD},
                     timeout=TIMEOUT,
                 )
@@ -108,11 +115,11 @@ class Asker:
                 operations = None
             if operations and not any(each["state"] in OPEN for each in operations):
                 return True
-            self._over.wait(PAUSE)
+            self._stop.wait(PAUSE)
         return False
 
-    def _url(self, turn: int) -> str:
-        return self._target.urls[turn % len(self._target.urls)]
+    def _url(self, web_number: int) -> str:
+        return self._target.urls[web_number % len(self._target.urls)]
 
     def _ask(
         self, key: str, url: str, body: Mapping[str, Any], flags: Mapping[str, bool]
