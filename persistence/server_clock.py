@@ -48,7 +48,7 @@ class ServerClock:
         self._database = database
         self._wall = wall or time.time
         self._monotonic = monotonic
-        self._reading = threading.Lock()  # held while a thread reads
+        self._reading = threading.Lock()  # locked while a thread reads
         self._tried = threading.Event()
         #: The server's Unix time at a moment of the monotonic clock.
         self._last: tuple[float, float] | None = None

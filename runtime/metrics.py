@@ -157,7 +157,7 @@ MESSAGES_DROPPED: Final = Counter(
 )
 QUEUES_DELETED: Final = Counter(
     "payments_queues_deleted_total",
-    "Redis keys of queues that held no list and were deleted",
+    "Redis keys of queues that were no list and were deleted",
     registry=REGISTRY,
 )
 DUE: Final = Gauge(
