@@ -36,6 +36,8 @@ class Row:
     fault: Mapping[str, Any] | None = None
     #: The stored error code.
     error: str | None = None
+    #: The code on the timeline, if it differs.
+    code: str | None = None
     #: Fields of the payment in the API; nested objects may have more fields.
     shows: Mapping[str, Any] = field(default_factory=dict)
     #: A part of ``waiting_for``.
@@ -107,6 +109,8 @@ def holds(bench: Workbench, provider: str, row: Row) -> str:
             one for one in new_events if one["data"]["operation"] == operation.id
         ]
         assert last["data"]["provider_request_id"] == CALL
+        if row.code is not None:
+            assert last["data"]["code"] == row.code
     if row.after:
         assert operation.due_at is not None
         assert operation.due_at >= began + timedelta(seconds=row.after)

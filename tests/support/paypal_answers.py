@@ -14,6 +14,7 @@ HELD: Final = {"status": "authorized", "amount_authorized": 1999, "amount_captur
 PAGE: Final = "https://paypal.test/page?token=1ORDER"
 TO_THE_PAGE: Final = {
     "status": "requires_action",
+    "provider_refs": {"order": "1ORDER"},
     "next_action": {"type": "redirect", "url": PAGE},
 }
 #: When the authorization of ``resource`` ends.
@@ -21,7 +22,7 @@ ENDS: Final = "2030-01-01T00:00:00Z"
 _PRICE: Final = {"currency_code": "USD", "value": "19.99"}
 
 
-def resource(status: str, reason: str = "ECHECK", **more: str) -> dict[str, Any]:
+def resource(status: str, reason: str = "ECHECK", **more: Any) -> dict[str, Any]:
     """A capture, an authorization or a refund of 19.99 USD."""
     return {
         "id": "2CANNED",
@@ -33,9 +34,7 @@ def resource(status: str, reason: str = "ECHECK", **more: str) -> dict[str, Any]
     }
 
 
-def order(
-    status: str, rel: str = "approve", **payments: list[dict[str, Any]]
-) -> dict[str, Any]:
+def order(status: str, rel: str = "approve", **payments: list[Any]) -> dict[str, Any]:
     """A fault: an order, with its ``captures`` or its ``authorizations``."""
     shown = {
         "id": "1ORDER",

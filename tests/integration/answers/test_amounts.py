@@ -18,6 +18,7 @@ from tests.support.workbench import Workbench
 TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {
     "stripe: USD": (1999, 1999, 1999),
     "stripe: JPY": (1999, 1999, 1999),
+    "stripe: KRW": (70_000, 70_000, 70_000),
     "stripe: KWD": (19_990, 19_990, 19_990),
     "stripe: ISK": (1500, 150_000, 150_000),  # Stripe has two decimals for it
     "stripe: UGX": (5000, 500_000, 500_000),  # and for it
@@ -28,7 +29,18 @@ TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {
     "paypal: JPY": (1999, "1999", 1999),
     "paypal: HUF": (2_000_000, "20000", 2_000_000),
     "paypal: TWD": (10_000, "100", 10_000),
+    "paypal: GBP": (5, "0.05", 5),
     "paypal: EUR": (100_000_000, "1000000.00", 100_000_000),
+}
+#: An amount on hold, a capture of it and a refund of that; the latter as sent; and the
+#: amounts in the provider's ledger.
+SENT_PARTS: Final[dict[str, tuple[int, int, int, list[int | str], list[int]]]] = {
+    "stripe: JPY": (1999, 1500, 7, [1500, 7], [1999, 1500, 7]),
+    "stripe: KWD": (19_990, 12_340, 50, [12_340, 50], [19_990, 12_340, 50]),
+    "stripe: ISK": (1500, 1200, 7, [120_000, 700], [150_000, 120_000, 700]),
+    "paypal: USD": (1999, 1500, 7, ["15.00", "0.07"], [1999, 1500, 7]),
+    "paypal: JPY": (1999, 1500, 7, ["1500", "7"], [1999, 1500, 7]),
+    "paypal: TWD": (10_000, 9900, 200, ["99", "2"], [10_000, 9900, 200]),
 }
 #: Amounts that the provider does not take.
 REFUSED: Final[dict[str, int]] = {
@@ -75,10 +87,26 @@ def test_an_amount_is_sent_in_the_providers_unit(bench: Workbench, words: str) -
     ]
 
 
+@pytest.mark.parametrize("words", SENT_PARTS)
+def test_a_part_is_sent_in_the_providers_unit(bench: Workbench, words: str) -> None:
+    provider, currency = words.split(": ")
+    amount, taken, back, sent, at_the_provider = SENT_PARTS[words]
+    held = bench.paid(provider, capture="manual", currency=currency, amount=amount)
+    assert bench.ask(held, "captures", amount=taken, final=True).status_code == 202
+    assert bench.step(held).operations[-1].state is State.SUCCEEDED
+    assert bench.ask(held, "refunds", amount=back).status_code == 202
+    assert bench.step(held).operations[-1].state is State.SUCCEEDED
+    sends = [one.send for one in bench.stored(held).operations[1:]]
+    assert [_amount(json.loads(one.body)) for one in sends if one] == sent
+    shown = bench.shown(held)
+    assert (shown["amount_captured"], shown["amount_refunded"]) == (taken, back)
+    assert [moved for _, moved in bench.moved(held)] == at_the_provider
+
+
 def _amount(body: Any) -> int | str:
-    """The amount in the body of a charge or a refund."""
+    """The amount in the body of a charge, a capture or a refund."""
     [unit] = body.get("purchase_units", [body])
-    amount: Any = unit["amount"] if "amount" in unit else None
+    amount: Any = unit.get("amount", unit.get("amount_to_capture"))
     found: int | str = amount["value"] if isinstance(amount, dict) else amount
     return found
 

@@ -70,7 +70,13 @@ ANSWERS: Final[dict[str, Row]] = {
         State.REJECTED,
         fault=refusal(422, "LEVITATION_FORBIDDEN", name="UNPROCESSABLE_ENTITY"),
         error="levitation_forbidden",
-        **FAILED,
+        shows={
+            "status": "failed",
+            "last_error": {
+                "message": f"It is {QUOTED} that failed.",
+                "retryable": False,
+            },
+        },
     ),
     "a 4xx without an issue": Row(
         State.UNKNOWN,
@@ -130,6 +136,7 @@ ANSWERS: Final[dict[str, Row]] = {
         fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED", rel="payer-action"),
         error="consent_needed",
         shows=TO_THE_PAGE,
+        waits="the payer to act at PayPal",
         next="lookup",
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
@@ -147,11 +154,16 @@ ANSWERS: Final[dict[str, Row]] = {
         **LATER,
     ),
     **{
-        issue: Row(State.DECLINED, method=method, error=issue.lower(), **FAILED)
-        for issue, method in (
-            ("INSTRUMENT_DECLINED", "vault_declined"),
-            ("PAYER_CANNOT_PAY", "vault_payer_cannot_pay"),
-            ("TRANSACTION_REFUSED", "vault_refused"),
+        issue: Row(
+            State.DECLINED,
+            method=method,
+            error=issue.lower(),
+            shows={"status": "failed", "last_error": {"retryable": retryable}},
+        )
+        for issue, method, retryable in (
+            ("INSTRUMENT_DECLINED", "vault_declined", True),
+            ("PAYER_CANNOT_PAY", "vault_payer_cannot_pay", False),
+            ("TRANSACTION_REFUSED", "vault_refused", False),
         )
     },
     **{
@@ -160,6 +172,7 @@ ANSWERS: Final[dict[str, Row]] = {
             fault=refusal(422, issue, rel=rel),
             error=issue.lower(),
             shows=TO_THE_PAGE,
+            waits="the payer to act at PayPal",
             next="lookup",
         )
         for issue, rel in (
@@ -169,7 +182,7 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     **{
-        issue: refused(issue, State.UNKNOWN, kind, **BY_A_LOOK)
+        issue: refused(issue, State.UNKNOWN, kind, code=issue.lower(), **BY_A_LOOK)
         for issue, kind in (
             ("ORDER_ALREADY_CAPTURED", Kind.CHARGE),
             ("ORDER_ALREADY_AUTHORIZED", Kind.AUTHORIZE),
@@ -243,6 +256,96 @@ ANSWERS: Final[dict[str, Row]] = {
         State.REVIEW, method="vault_compliance", error="compliance_violation"
     ),
 }
+
+
+#: Other forms of these answers.
+FORMS: Final[dict[str, Row]] = {
+    **{
+        f"DUPLICATE_INVOICE_ID, {words}": Row(
+            State.UNKNOWN,
+            fault=fault,
+            code="duplicate_invoice_id",
+            **BY_A_LOOK,
+        )
+        for words, fault in (
+            ("HTTP 400", refusal(400, "DUPLICATE_INVOICE_ID")),
+            (
+                "behind another",
+                refusal(422, "INVALID_PARAMETER_VALUE", "DUPLICATE_INVOICE_ID"),
+            ),
+        )
+    },
+    "PAYEE_ACCOUNT_NOT_VERIFIED": Row(
+        State.RETRYING,
+        fault=refusal(403, "PAYEE_ACCOUNT_NOT_VERIFIED", name="NOT_AUTHORIZED"),
+        error="payee_account_not_verified",
+        **AGAIN,
+    ),
+    "403 by OAuth": Row(
+        State.RETRYING,
+        fault=canned_answer(403, {"error": "insufficient_scope"}),
+        error="not_authorized",
+        **AGAIN,
+    ),
+    "403 without an issue": Row(
+        State.UNKNOWN,
+        fault=canned_answer(403, {"message": "Denied"}),
+        error="malformed_answer",
+        **AGAIN,
+    ),
+    **{
+        str(status): Row(
+            State.UNKNOWN,
+            fault=resting(refusal(status, name="NAMED")),
+            error=f"http_{status}",
+            **LATER,
+        )
+        for status in (408, 503)
+    },
+    "TOKEN_ID_NOT_FOUND": Row(
+        State.REJECTED, method="vault_missing", error="token_id_not_found", **FAILED
+    ),
+    "capture: AUTHORIZATION_DENIED": refused(
+        "AUTHORIZATION_DENIED", State.REJECTED, Kind.CAPTURE, shows=HELD
+    ),
+    "capture: INSTRUMENT_DECLINED": refused(
+        "INSTRUMENT_DECLINED", State.DECLINED, Kind.CAPTURE, shows=HELD
+    ),
+    **{
+        f"a page, HTTP {status}": Row(
+            State.UNKNOWN, fault=canned_answer(status, EDGE), error=error, **AGAIN
+        )
+        for status, error in (
+            (400, "malformed_answer"),
+            (404, "malformed_answer"),
+            (409, "in_flight"),
+            (422, "malformed_answer"),
+            (500, "http_500"),
+        )
+    },
+    **{
+        f"not PayPal's error: {body}": Row(
+            State.UNKNOWN,
+            fault=canned_answer(422, body),
+            error="malformed_answer",
+            **AGAIN,
+        )
+        for body in (
+            "",
+            "[]",
+            '{"message": "no"}',
+            '{"name": 17}',
+            '{"name": "X", "details": "y"}',
+            '{"name": "X", "details": ["y"]}',
+            '{"name": "X", "details": {"issue": "Y"}}',
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("words", FORMS)
+def test_another_form_of_an_answer_of_paypal(bench: Workbench, words: str) -> None:
+    holds(bench, "paypal", FORMS[words])
 
 
 @pytest.mark.parametrize("words", ANSWERS)

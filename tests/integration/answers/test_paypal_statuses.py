@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,9 +21,21 @@ from tests.support.paypal_answers import (
 )
 from tests.support.workbench import Workbench
 
+
+def _bare(status: str, **details: Any) -> dict[str, Any]:
+    """A capture whose details are these alone."""
+    made = resource(status)
+    del made["status_details"]
+    return {**made, **details}
+
+
 STATUSES: Final[dict[str, Row]] = {
     "order CREATED": Row(
-        State.REQUIRES_ACTION, fault=order("CREATED"), shows=TO_THE_PAGE, next="lookup"
+        State.REQUIRES_ACTION,
+        fault=order("CREATED"),
+        shows=TO_THE_PAGE,
+        waits="the payer to approve the order",
+        next="lookup",
     ),
     "order SAVED": Row(
         State.REQUIRES_ACTION, fault=order("SAVED"), shows=TO_THE_PAGE, next="lookup"
@@ -94,7 +106,11 @@ STATUSES: Final[dict[str, Row]] = {
         ),
         shows=PAID,
     ),
-    "capture COMPLETED": Row(State.SUCCEEDED, fault=captured("COMPLETED"), shows=PAID),
+    "capture COMPLETED": Row(
+        State.SUCCEEDED,
+        fault=captured("COMPLETED"),
+        shows={**PAID, "provider_refs": {"order": "1ORDER", "capture": "2CANNED"}},
+    ),
     "capture PENDING": Row(
         State.PENDING, fault=captured("PENDING"), waits="(ECHECK)", next="lookup"
     ),
@@ -179,6 +195,92 @@ STATUSES: Final[dict[str, Row]] = {
         shows=PAID,
     ),
 }
+
+
+#: Other forms of these statuses.
+FORMS: Final[dict[str, Row]] = {
+    "capture: a status that is new": Row(
+        State.UNKNOWN,
+        Kind.CAPTURE,
+        fault=canned_answer(201, resource("LEVITATING")),
+        error="unrecognised_status",
+        **again("capture"),
+    ),
+    "void: a status that is new": Row(
+        State.UNKNOWN,
+        Kind.VOID,
+        fault={
+            **canned_answer(200, resource("LEVITATING")),
+            "match": {"method": "GET", "path": "/v2/payments/authorizations"},
+        },
+        error="unrecognised_status",
+        **again("void"),
+    ),
+    "capture COMPLETED, no details": Row(
+        State.SUCCEEDED,
+        fault=order("COMPLETED", captures=[_bare("COMPLETED")]),
+        shows=PAID,
+    ),
+    **{
+        f"capture {status}, details {details}": Row(
+            state,
+            fault=order("COMPLETED", captures=[_bare(status, **details)]),
+            **rest,
+        )
+        for status, state, rest in (
+            (
+                "PENDING",
+                State.PENDING,
+                {"waits": "(no reason given)", "next": "lookup"},
+            ),
+            ("DECLINED", State.DECLINED, {"error": "capture_declined", **FAILED}),
+        )
+        for details in ({}, {"status_details": None})
+    },
+}
+_AMOUNTS: Final = (
+    {"value": "19.99"},
+    {"value": "1,99", "currency_code": "USD"},
+    {"value": "19.999", "currency_code": "USD"},
+    {"value": 19.99, "currency_code": "USD"},
+)
+#: Bodies of a 201 that cannot be read.
+UNREADABLE: Final[list[object]] = [
+    "<html>OK</html>",
+    "",
+    "null",
+    "[]",
+    "{}",
+    {"id": "1ORDER", "status": "COMPLETED"},
+    {**order("COMPLETED")["body"], "purchase_units": []},
+    *(
+        order("COMPLETED", captures=[made])["body"]
+        for made in (
+            "not an object",
+            {"id": "2CANNED", "status": "COMPLETED"},
+            *(resource("COMPLETED", amount=amount) for amount in _AMOUNTS),
+            resource("DECLINED", status_details="none"),
+        )
+    ),
+    *(
+        {**order("CREATED")["body"], "links": links}
+        for links in ([{"rel": "approve"}], "none")
+    ),
+]
+
+
+@pytest.mark.parametrize("words", FORMS)
+def test_another_form_of_a_status_of_paypal(bench: Workbench, words: str) -> None:
+    holds(bench, "paypal", FORMS[words])
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+def test_a_success_of_paypal_that_cannot_be_read_is_unknown(
+    bench: Workbench, body: object
+) -> None:
+    fault = canned_answer(201, body)
+    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **AGAIN)
+    holds(bench, "paypal", row)
 
 
 @pytest.mark.parametrize("words", STATUSES)

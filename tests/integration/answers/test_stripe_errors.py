@@ -63,11 +63,13 @@ ERRORS: Final[dict[str, Row]] = {
     "Stripe-Should-Retry: false": Row(
         State.UNKNOWN,
         fault=failed(Stripe_Should_Retry="false"),
+        code="resend_refused",
         **BY_A_LOOK,
     ),
     "Idempotent-Replayed: true": Row(
         State.UNKNOWN,
         fault=failed(Idempotent_Replayed="true"),
+        code="repeated_500",
         **BY_A_LOOK,
     ),
     "a 2xx that is not JSON": Row(
@@ -111,24 +113,30 @@ ERRORS: Final[dict[str, Row]] = {
         State.REJECTED,
         method="pm_nobody",
         error="resource_missing",
-        **FAILED,
+        shows={
+            "status": "failed",
+            "last_error": {"message": "No such PaymentMethod: 'pm_nobody'"},
+        },
     ),
     "charge_already_captured": Row(
         State.UNKNOWN,
         Kind.CAPTURE,
         fault=refusal(400, code="charge_already_captured"),
+        code="charge_already_captured",
         **BY_A_LOOK,
     ),
     "charge_already_refunded": Row(
         State.UNKNOWN,
         Kind.REFUND,
         fault=refusal(400, code="charge_already_refunded"),
+        code="charge_already_refunded",
         **BY_A_LOOK,
     ),
     "payment_intent_unexpected_state": Row(
         State.UNKNOWN,
         Kind.VOID,
         fault=refusal(400, code="payment_intent_unexpected_state"),
+        code="payment_intent_unexpected_state",
         **BY_A_LOOK,
     ),
     "charge_disputed": Row(
@@ -177,6 +185,191 @@ ERRORS: Final[dict[str, Row]] = {
         for code in NOT_PERMITTED
     },
 }
+
+
+#: Other forms of these errors.
+FORMS: Final[dict[str, Row]] = {
+    "idempotency_key_in_use, HTTP 409": Row(
+        State.UNKNOWN,
+        fault=refusal(409, code="idempotency_key_in_use"),
+        error="idempotency_key_in_use",
+        **AGAIN,
+    ),
+    "lock_timeout, HTTP 400": Row(
+        State.RETRYING,
+        fault=refusal(400, code="lock_timeout"),
+        error="lock_timeout",
+        **AGAIN,
+    ),
+    "rate_limit, HTTP 400": Row(
+        State.RETRYING,
+        fault=refusal(400, code="rate_limit"),
+        error="rate_limit",
+        **AGAIN,
+    ),
+    "HTTP 429, no code": Row(
+        State.RETRYING, fault=refusal(429), error="rate_limited", **AGAIN
+    ),
+    "HTTP 404": Row(
+        State.REJECTED,
+        fault=refusal(404, code="resource_missing"),
+        error="resource_missing",
+        **FAILED,
+    ),
+    "HTTP 401, no code": Row(
+        State.RETRYING, fault=refusal(401), error="misconfigured", **AGAIN
+    ),
+    **{
+        f"HTTP {status}": Row(
+            State.UNKNOWN,
+            fault=refusal(status, "api_error"),
+            error=f"http_{status}",
+            **AGAIN,
+        )
+        for status in (418, 502, 503)
+    },
+    "Stripe-Should-Retry: true": Row(
+        State.UNKNOWN,
+        fault=failed(Stripe_Should_Retry="true"),
+        error="http_500",
+        **AGAIN,
+    ),
+    "Idempotent-Replayed: false": Row(
+        State.UNKNOWN,
+        fault=failed(Idempotent_Replayed="false"),
+        error="http_500",
+        **AGAIN,
+    ),
+    "Idempotent-Replayed: true, Stripe-Should-Retry: false": Row(
+        State.UNKNOWN,
+        fault=failed(Idempotent_Replayed="true", Stripe_Should_Retry="false"),
+        code="repeated_500",
+        **BY_A_LOOK,
+    ),
+    "authentication_required, of an intent": Row(
+        State.REQUIRES_ACTION,
+        fault=refusal(
+            402,
+            "card_error",
+            code="authentication_required",
+            decline_code="authentication_required",
+            charge="ch_3canned",
+            payment_intent=intent("requires_payment_method")["body"],
+        ),
+        error="authentication_required",
+        shows={
+            "status": "requires_action",
+            "provider_refs": {"payment_intent": "pi_3canned", "charge": "ch_3canned"},
+        },
+        next="lookup",
+    ),
+    **{
+        f"{kind}: {code}": Row(
+            State.REJECTED,
+            kind,
+            fault=refusal(400, code=code),
+            error=code,
+            shows={"status": before},
+        )
+        for kind, code, before in (
+            (Kind.CAPTURE, "amount_too_large", "authorized"),
+            (Kind.VOID, "resource_missing", "authorized"),
+            (Kind.REFUND, "amount_too_large", "captured"),
+        )
+    },
+    **{
+        f"a page, HTTP {status}": Row(
+            State.UNKNOWN,
+            fault={"do": "answer", "status": status, "body": EDGE},
+            error="in_flight" if status == 409 else f"http_{status}",
+            **AGAIN,
+        )
+        for status in (400, 402, 404, 409, 429, 500, 503)
+    },
+    **{
+        f"not Stripe's error: {body}": Row(
+            State.UNKNOWN,
+            fault={"do": "answer", "status": 400, "body": body},
+            error=error,
+            **AGAIN,
+        )
+        for body, error in (
+            ("[]", "http_400"),
+            ("", "http_400"),
+            ('{"error": "no"}', "malformed_answer"),
+        )
+    },
+}
+
+#: The simulator's cards that are declined: the code, the decline code, the advice, and
+#: whether the same card may work later.
+DECLINES: Final = [
+    ("", "card_declined", "generic_decline", "try_again_later", False),
+    *(
+        (name, "card_declined", code, "do_not_try_again", False)
+        for name, code in (
+            ("LostCard", "lost_card"),
+            ("StolenCard", "stolen_card"),
+            ("Fraudulent", "fraudulent"),
+        )
+    ),
+    *(
+        (name, code, code, "confirm_card_data", False)
+        for name, code in (
+            ("ExpiredCard", "expired_card"),
+            ("IncorrectCvc", "incorrect_cvc"),
+        )
+    ),
+    (
+        "InsufficientFunds",
+        "card_declined",
+        "insufficient_funds",
+        "try_again_later",
+        True,
+    ),
+    (
+        "ProcessingError",
+        "processing_error",
+        "processing_error",
+        "try_again_later",
+        True,
+    ),
+    (
+        "VelocityLimitExceeded",
+        "card_declined",
+        "card_velocity_exceeded",
+        "try_again_later",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize("words", FORMS)
+def test_another_form_of_an_error_of_stripe(bench: Workbench, words: str) -> None:
+    holds(bench, "stripe", FORMS[words])
+
+
+@pytest.mark.parametrize(("name", "code", "decline", "advice", "retryable"), DECLINES)
+def test_a_declined_card_has_the_reason_and_advice_of_its_bank(
+    bench: Workbench, name: str, code: str, decline: str, advice: str, retryable: bool
+) -> None:
+    row = Row(
+        State.DECLINED,
+        method=f"pm_card_chargeDeclined{name}",
+        error=decline,
+        shows={
+            "status": "failed",
+            "last_error": {
+                "code": code,
+                "decline_code": decline,
+                "advice_code": advice,
+                "retryable": retryable,
+            },
+        },
+    )
+    shown = bench.shown(holds(bench, "stripe", row))
+    assert shown["last_error"]["message"].startswith(("Your card", "An error occurred"))
+    assert set(shown["provider_refs"]) == {"payment_intent", "charge"}
 
 
 @pytest.mark.parametrize("words", ERRORS)

@@ -8,7 +8,15 @@ import pytest
 
 from domain.payments.operation import Kind
 from domain.payments.states import State
-from tests.support.answer_rows import AGAIN, ASKS, FAILED, Row, again, holds
+from tests.support.answer_rows import (
+    AGAIN,
+    ASKS,
+    FAILED,
+    Row,
+    again,
+    holds,
+    canned_answer,
+)
 from tests.support.stripe_answers import DECLINED, intent, refund
 from tests.support.workbench import Workbench
 
@@ -141,6 +149,7 @@ STATUSES: Final[dict[str, Row]] = {
         ),
         error="return_url_missing",
         shows={"status": "requires_action", "next_action": None},
+        waits="a void",
         next="lookup",
     ),
     "requires_action, no page": Row(
@@ -148,15 +157,22 @@ STATUSES: Final[dict[str, Row]] = {
         fault=intent("requires_action"),
         error="return_url_missing",
         shows={"status": "requires_action", "next_action": None},
+        waits="a void",
         next="lookup",
     ),
-    "processing": Row(State.PENDING, method="pm_usBankAccount", next="lookup"),
+    "processing": Row(
+        State.PENDING,
+        method="pm_usBankAccount",
+        waits="Stripe to process the payment",
+        next="lookup",
+    ),
     "requires_capture": Row(
         State.SUCCEEDED,
         Kind.AUTHORIZE,
         fault=intent("requires_capture", latest_charge=_CHARGE),
         shows={
             "status": "authorized",
+            "provider_refs": {"payment_intent": "pi_3canned", "charge": "ch_3canned"},
             "amount_authorized": 1999,
             "authorization": {
                 "expires_at": "2030-01-01T00:00:00.000Z",
@@ -258,6 +274,34 @@ STATUSES: Final[dict[str, Row]] = {
         shows={"status": "captured", "amount_refunded": 0},
     ),
 }
+
+
+#: Bodies of a 200 that cannot be read.
+UNREADABLE: Final = [
+    "<html>OK</html>",
+    "",
+    "null",
+    "17",
+    "[]",
+    "{}",
+    '{"object": "list", "data": []}',
+    '{"id": "pi_1", "object": "payment_intent"}',
+    '{"id": "pi_1", "object": "payment_intent", "status": ["succeeded"]}',
+    '{"id": "pi_1", "object": "payment_intent", "status": "succeeded"}',
+    *(
+        intent("succeeded", currency=currency, amount_received=amount)["body"]
+        for currency, amount in (("usd", None), ("isk", 150), ("???", 1999))
+    ),
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+def test_a_success_of_stripe_that_cannot_be_read_is_unknown(
+    bench: Workbench, body: object
+) -> None:
+    fault = canned_answer(200, body)
+    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **AGAIN)
+    holds(bench, "stripe", row)
 
 
 @pytest.mark.parametrize("words", STATUSES)

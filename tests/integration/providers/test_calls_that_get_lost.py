@@ -32,21 +32,6 @@ def test_a_certificate_that_is_not_trusted_was_not_sent(
             account.provider.send(account.written_down(account.new()))
 
 
-def test_an_answer_that_is_too_slow_leaves_the_outcome_unknown(
-    make_account: MakeAccount,
-) -> None:
-    account = make_account(timeout=(2.0, 0.2))
-    account.simulator.arm("delay", seconds=30, when="after")
-    claimed = account.written_down(account.new())
-    with pytest.raises(OutcomeUnknown) as caught:
-        account.provider.send(claimed)
-    assert caught.value.detail == "no_answer"
-    assert len(account.moved(claimed)) == 1
-    account.simulator.heal()
-    assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-    assert len(account.moved(claimed)) == 1
-
-
 def test_the_same_key_while_the_first_request_runs_is_in_flight(
     make_account: MakeAccount,
 ) -> None:

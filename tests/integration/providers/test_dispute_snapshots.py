@@ -103,12 +103,12 @@ class _PayPal:
         return reading.dispute
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stripe(both: tuple[Simulator, Simulator]) -> _Stripe:
     return _Stripe(both[0])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def paypal(both: tuple[Simulator, Simulator]) -> _PayPal:
     return _PayPal(both[1])
 

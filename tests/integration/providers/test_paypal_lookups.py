@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import LookupRequired, NeedsReview, OutcomeUnknown
+from domain.errors import NeedsReview
 from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import HoldEnd, Kind
@@ -222,51 +222,6 @@ def test_two_objects_that_were_not_refused_need_review(account: Account) -> None
     with pytest.raises(NeedsReview) as caught:
         account.look_up(payment)
     assert caught.value.detail == "made_twice"
-
-
-@pytest.mark.parametrize("kind", [Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID, Kind.REFUND])
-def test_an_unrecognized_status_is_neither_success_nor_failure(
-    account: Account, kind: Kind
-) -> None:
-    claimed = account.written_down(account.due(kind))
-    said = a_resource("LEVITATING")
-    if kind is Kind.AUTHORIZE:
-        said = an_order("authorizations", said)
-    if kind is Kind.VOID:
-        say(account, AUTHORIZATIONS, said)
-    account.simulator.arm_answer(201, said)
-    with pytest.raises(OutcomeUnknown) as caught:
-        account.provider.send(claimed)
-    assert caught.value.detail == "unrecognised_status"
-
-
-@pytest.mark.parametrize(
-    ("kind", "issue", "expected"),
-    [
-        (Kind.CAPTURE, "AUTHORIZATION_DENIED", Verdict.REJECTED),
-        (Kind.CAPTURE, "INSTRUMENT_DECLINED", Verdict.DECLINED),
-        (Kind.CAPTURE, "AUTHORIZATION_VOIDED", Verdict.CANCELED),
-        (Kind.CAPTURE, "AUTHORIZATION_ALREADY_CAPTURED", LookupRequired),
-        (Kind.CAPTURE, "DUPLICATE_INVOICE_ID", LookupRequired),
-        (Kind.VOID, "PREVIOUSLY_CAPTURED", LookupRequired),
-        (Kind.REFUND, "COMPLIANCE_VIOLATION", NeedsReview),
-    ],
-)
-def test_a_follow_up_that_is_refused_is_read_by_its_issue(
-    account: Account, kind: Kind, issue: str, expected: Verdict | type[Exception]
-) -> None:
-    claimed = account.written_down(account.due(kind))
-    body = {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}]}
-    account.simulator.arm_answer(422, body, DEBUG_ID)
-    if isinstance(expected, Verdict):
-        answer = account.provider.send(claimed)
-        assert answer.verdict is expected
-        assert answer.failure is not None
-        assert (answer.failure.code, answer.request_id) == (issue.lower(), "f0canned")
-    else:
-        with pytest.raises(expected) as caught:
-            account.provider.send(claimed)
-        assert type(caught.value) is expected
 
 
 def test_a_charge_whose_capture_was_under_review_is_found_when_it_ends(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from application.ports.provider import Provider
-from domain.errors import NotExecuted, OutcomeUnknown
+from domain.errors import NotExecuted, OutcomeUnknown, ProviderError
 from domain.payments.operation import Kind
 from domain.payments.submission import ProviderName
 from tests.suites.provider import ProviderSuite, every_kind
 from tests.suites.provider_follow_ups import FollowUpSuite
+from tests.support.answer_rows import TOKEN
 from tests.support.provider_accounts import Account, MakeAccount
 from tests.support.recording_server import refusing_port
 
@@ -44,7 +46,22 @@ def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call
     ]
     # Both providers void the authorization itself.
     named = claimed.first_operation if kind is Kind.VOID else claimed.claimed_operation
-    assert named.id in row["metadata"].values()
+    assert {claimed.id, named.id} <= set(row["metadata"].values())
+
+
+@pytest.mark.parametrize("status", [401, 403, 409, 429, 500])
+def test_an_error_quotes_nothing_of_the_answer(account: Account, status: int) -> None:
+    text = f"It is {TOKEN} that failed."
+    body = {
+        "error": {"type": "invalid_request_error", "message": text},
+        "name": "NAMED",
+        "message": text,
+    }
+    # PayPal is called again after a 401.
+    account.simulator.arm("answer", status=status, body=body, times=2)
+    with pytest.raises(ProviderError) as caught:
+        account.provider.send(account.written_down(account.new()))
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 
 @every_kind

@@ -114,30 +114,6 @@ def test_a_confirmed_card_is_saved_by_the_lookup_that_finds_it(
     assert at_stripe.moved(again) == [1999]
 
 
-def test_a_bank_that_insists_on_the_payer_is_answered_by_asking_them(
-    at_stripe: Account, ann: str
-) -> None:
-    asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
-    refused = at_stripe.done(asked)
-    assert (refused.first_operation.state, refused.first_operation.approved) == (
-        State.QUEUED,
-        True,
-    )
-    assert refused.last_error is not None
-    assert refused.last_error.code == "authentication_required"
-    waiting = at_stripe.done(refused)
-    assert waiting.first_operation.state is State.REQUIRES_ACTION
-    assert (
-        waiting.first_operation.refs["payment_intent"]
-        == refused.first_operation.refs["payment_intent"]
-    )
-    assert at_stripe.simulator.movements(waiting) == []
-    acts(waiting, outcome="succeed")
-    paid = apply_lookup(at_stripe, waiting)
-    assert paid.first_operation.state is State.SUCCEEDED
-    assert at_stripe.moved(paid) == [1999]
-
-
 def test_a_payer_who_fails_to_authenticate_pays_nothing(
     at_stripe: Account, ann: str
 ) -> None:
@@ -178,11 +154,6 @@ def test_a_payment_without_a_return_url_says_why_it_waits(
     assert stuck.last_error is not None
     assert stuck.last_error.code == "authentication_required"
     assert at_stripe.look_up(stuck).verdict is Verdict.ACTION_REQUIRED
-
-
-def test_a_customer_that_stripe_does_not_have_is_rejected(at_stripe: Account) -> None:
-    answer = at_stripe.done(a_payment(customer="cus_nobody", off_session=True))
-    assert answer.first_operation.state is State.REJECTED
 
 
 @pytest.mark.parametrize("when", list(CaptureMethod))

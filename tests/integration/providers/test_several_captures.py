@@ -102,11 +102,6 @@ def test_a_balance_that_cannot_be_read_costs_a_part_its_fee_and_nothing_else(
     assert at_stripe.look_up(payment, payment.operations[1]).fee is not None
 
 
-def test_a_card_that_takes_one_capture_says_so(at_stripe: Account) -> None:
-    assert not held(at_stripe, "pm_card_unionpay").may_capture_in_parts
-    assert not at_stripe.held().may_capture_in_parts
-
-
 def test_a_capture_with_a_lost_answer_is_distinguished_from_an_equal_one(
     at_stripe: Account,
 ) -> None:

@@ -186,33 +186,3 @@ def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
     say(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))
     seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
-
-
-def test_a_refund_with_an_unrecognized_status_is_unknown(account: Account) -> None:
-    payment = account.written_down(refund(account.charged()))
-    said = {"id": "re_3", "object": "refund", "status": "levitating"}
-    account.simulator.arm_answer(200, said)
-    with pytest.raises(OutcomeUnknown) as caught:
-        account.provider.send(payment)
-    assert caught.value.detail == "unrecognised_status"
-
-
-@pytest.mark.parametrize(
-    ("kind", "code", "verdict"),
-    [
-        (Kind.CAPTURE, "charge_expired_for_capture", Verdict.EXPIRED),
-        (Kind.CAPTURE, "amount_too_large", Verdict.REJECTED),
-        (Kind.VOID, "resource_missing", Verdict.REJECTED),
-        (Kind.REFUND, "amount_too_large", Verdict.REJECTED),
-    ],
-)
-def test_a_follow_up_that_is_refused_is_an_answer_by_its_code(
-    account: Account, kind: Kind, code: str, verdict: Verdict
-) -> None:
-    payment = account.written_down(account.due(kind))
-    error = {"type": "invalid_request_error", "code": code, "message": "No."}
-    account.simulator.arm_answer(400, {"error": error}, {"Request-Id": "req_canned"})
-    answer = account.provider.send(payment)
-    assert answer.verdict is verdict
-    assert answer.failure is not None
-    assert (answer.failure.code, answer.request_id) == (code, "req_canned")
