@@ -52,7 +52,7 @@ def accept(world: World) -> Accept:
     return accept
 
 
-def test_a_new_payment_is_stored_and_rung_for(world: World, accept: Accept) -> None:
+def test_a_new_payment_is_stored_and_notified(world: World, accept: Accept) -> None:
     asked = submission(reference="order 7")
     accepted = accept(asked)
     assert not accepted.is_repeat
@@ -70,7 +70,7 @@ def test_a_new_payment_is_stored_and_rung_for(world: World, accept: Accept) -> N
     assert (event.type, event.data["to"]) == ("payment.accepted", "queued")
 
 
-def test_the_same_request_again_is_the_same_payment_and_rings_no_bell(
+def test_a_repeated_request_gets_the_same_payment_without_a_notification(
     world: World, accept: Accept
 ) -> None:
     first = accept(submission())
@@ -81,7 +81,7 @@ def test_the_same_request_again_is_the_same_payment_and_rings_no_bell(
     assert len(world.store.list_payments(SHOP, Query())) == 1
 
 
-def test_a_repeat_answers_with_what_became_of_the_payment(
+def test_a_repeated_request_gets_the_payments_current_state(
     world: World, accept: Accept
 ) -> None:
     first = accept(submission())
@@ -119,7 +119,7 @@ def test_an_invalid_payment_leaves_no_trace_and_its_key_free(
     assert not accept(submission(), fingerprint="other").is_repeat
 
 
-def test_without_the_store_nothing_is_promised_and_no_bell_rings(
+def test_a_request_without_the_store_is_refused_and_not_notified(
     world: World, accept: Accept
 ) -> None:
     world.store.away = True
@@ -128,16 +128,16 @@ def test_without_the_store_nothing_is_promised_and_no_bell_rings(
     assert world.queue.waiting == []
 
 
-def test_without_the_queue_a_payment_is_accepted_all_the_same(
-    world: World, accept: Accept
-) -> None:
+def test_a_payment_is_accepted_without_the_queue(world: World, accept: Accept) -> None:
     world.queue.away = True
     accepted = accept(submission())
     world.now += WAKEUP_GRACE
     assert world.store.find_due_ids(10) == [accepted.payment.id]
 
 
-def test_a_scheduled_payment_waits_without_a_bell(world: World, accept: Accept) -> None:
+def test_a_scheduled_payment_waits_without_a_notification(
+    world: World, accept: Accept
+) -> None:
     at = NOW + timedelta(days=1)
     accepted = accept(submission(execute_at=at))
     assert world.queue.waiting == []
@@ -146,7 +146,9 @@ def test_a_scheduled_payment_waits_without_a_bell(world: World, accept: Accept) 
     assert world.store.find_due_ids(10) == [accepted.payment.id]
 
 
-def test_a_schedule_in_the_past_is_now(world: World, accept: Accept) -> None:
+def test_a_payment_scheduled_in_the_past_is_due_now(
+    world: World, accept: Accept
+) -> None:
     accepted = accept(submission(execute_at=NOW - timedelta(days=1)))
     assert world.queue.waiting == [accepted.payment.id]
     assert accepted.payment.due_at == NOW + WAKEUP_GRACE
@@ -157,7 +159,7 @@ def test_a_schedule_within_the_grace_is_kept(world: World, accept: Accept) -> No
     assert world.store.load_due([accepted.payment.id]) == []
 
 
-def test_a_merchants_own_account_is_chosen_with_where_to_go_on(
+def test_a_merchants_own_account_is_chosen_with_its_route(
     world: World, accept: Accept
 ) -> None:
     one, two = (Account(f"acct_{n}", ProviderName.STRIPE) for n in (1, 2))
@@ -169,7 +171,7 @@ def test_a_merchants_own_account_is_chosen_with_where_to_go_on(
     assert alone.payment.account.is_own and not alone.payment.routes_on
 
 
-def test_where_no_account_takes_it_nothing_is_stored(
+def test_a_payment_that_no_account_takes_is_not_stored(
     world: World, accept: Accept
 ) -> None:
     retired = Candidate(Account("acct_1", ProviderName.STRIPE), retired=True)
@@ -178,7 +180,7 @@ def test_where_no_account_takes_it_nothing_is_stored(
     assert world.store.all_payments() == []
 
 
-def test_who_asks_again_hears_of_the_first_though_its_account_is_gone(
+def test_a_repeated_request_gets_the_first_payment_after_its_accounts_removal(
     world: World, accept: Accept
 ) -> None:
     account = Account("acct_1", ProviderName.STRIPE)

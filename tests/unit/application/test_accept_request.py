@@ -39,7 +39,7 @@ def test_refund_is_reserved_stored_and_notified(world: World) -> None:
     ]
 
 
-def test_the_same_refund_again_is_the_same_and_a_second_one_meant_is_another(
+def test_a_repeated_refund_is_the_same_and_one_with_a_new_key_is_another(
     world: World,
 ) -> None:
     paid = _paid(world)
@@ -63,7 +63,7 @@ def test_a_refunds_key_with_another_body_or_of_the_charge_is_refused(
     assert len(world.stored(paid).operations) == 2
 
 
-def test_of_two_refunds_that_want_too_much_together_one_is_accepted(
+def test_one_of_two_refunds_over_the_amount_together_is_accepted(
     world: World,
 ) -> None:
     paid = _paid(world)
@@ -74,7 +74,7 @@ def test_of_two_refunds_that_want_too_much_together_one_is_accepted(
     assert "7.99 USD" in str(refused.value)
 
 
-def test_a_payment_that_others_write_meanwhile_is_read_again(world: World) -> None:
+def test_a_payment_changed_meanwhile_is_read_again(world: World) -> None:
     paid = _paid(world)
 
     def crowded(found: Payment) -> Payment:

@@ -36,7 +36,7 @@ def account() -> Account:
     return Account()
 
 
-def test_a_closed_gate_lets_everything_through(account: Account) -> None:
+def test_a_closed_breaker_admits_every_call(account: Account) -> None:
     admission = account.admission().admit(STRIPE, 32)
     assert admission.granted == 32
     assert admission.after == 0 and not account.counts.waits
@@ -182,7 +182,9 @@ def test_request_without_permission_opens_no_breaker(account: Account) -> None:
     assert "token_refused" in account.breaker.reason
 
 
-def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
+def test_a_failing_account_that_refuses_the_credentials_is_misconfigured(
+    account: Account,
+) -> None:
     control = account.admission()
     try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)

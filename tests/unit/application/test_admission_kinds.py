@@ -92,7 +92,7 @@ def test_a_refusal_of_one_kind_stops_that_kind_alone(
 
 
 @pytest.mark.parametrize("kind", CallKind)
-def test_every_kind_has_a_gate_of_its_own(
+def test_every_kind_has_its_own_breaker(
     account: Account, control: SharedAdmissionControl, kind: CallKind
 ) -> None:
     call = Call(kind, "op_1")
@@ -110,7 +110,7 @@ def test_many_refused_calls_of_one_kind_never_stop_the_others(
     assert ask(control, CHARGE).granted == [CHARGE]
 
 
-def test_another_operation_than_the_one_that_was_refused_is_the_probe(
+def test_an_operation_other_than_the_refused_one_is_the_probe(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -122,7 +122,7 @@ def test_another_operation_than_the_one_that_was_refused_is_the_probe(
     assert not find_breaker(account).is_open
 
 
-def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
+def test_an_operation_refused_repeatedly_does_not_stop_its_kind_again(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -136,7 +136,7 @@ def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
     assert find_breaker(account).is_open
 
 
-def test_the_refused_operation_is_a_probe_only_where_no_other_comes_for_long(
+def test_the_refused_operation_is_a_probe_only_after_a_long_time_without_others(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -164,7 +164,7 @@ def test_each_probe_of_a_refused_kind_is_another_operation(
     assert probes == names[1:]
 
 
-def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
+def test_a_breaker_closed_by_an_operator_admits_the_refused_operation(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -174,7 +174,7 @@ def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
     assert find_breaker(account).is_open
 
 
-def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
+def test_an_operation_with_a_failed_probe_comes_after_others_in_an_outage(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_calls(account.admission(), *AWAY)
@@ -189,7 +189,7 @@ def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
     assert not account.breaker.is_open
 
 
-def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
+def test_an_operation_that_failed_before_is_the_last_candidate_in_an_outage(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_calls(account.admission(), *AWAY)
@@ -202,7 +202,7 @@ def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
     assert list(ask(control, *failed).granted) == failed[:1], "none other is there"
 
 
-def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
+def test_a_single_operation_is_tried_again_soon_in_an_outage(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_calls(account.admission(), *AWAY)
@@ -223,7 +223,7 @@ def test_refused_credentials_stop_every_kind(
 
 
 @pytest.mark.parametrize("refused", [BAD_KEY, REFUSED])
-def test_what_one_connected_account_is_refused_stops_no_other(
+def test_a_refusal_of_one_connected_account_stops_no_other(
     control: SharedAdmissionControl, refused: ProviderError
 ) -> None:
     control.record("acct_connected", [(CHARGE, refused)])
@@ -232,7 +232,7 @@ def test_what_one_connected_account_is_refused_stops_no_other(
         assert control.admit(other, [CHARGE]).granted == [CHARGE]
 
 
-def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
+def test_an_account_probe_whose_kind_is_refused_stops_that_kind_alone(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, CHARGE, BAD_KEY)
@@ -241,7 +241,7 @@ def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
     assert not account.breaker.is_open and find_breaker(account).is_open
 
 
-def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
+def test_a_kind_probe_with_refused_credentials_stops_the_account(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -251,7 +251,7 @@ def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
     assert find_breaker(account).failed_probes == 0
 
 
-def test_a_probe_of_one_kind_that_meets_an_outage_says_nothing_of_the_kind(
+def test_a_kind_probe_that_fails_in_an_outage_is_no_failed_probe_of_its_kind(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -263,7 +263,7 @@ def test_a_probe_of_one_kind_that_meets_an_outage_says_nothing_of_the_kind(
     assert not find_breaker(account).is_open
 
 
-def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
+def test_an_operation_behind_two_open_breakers_probes_that_of_the_account(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)
@@ -273,7 +273,7 @@ def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
     assert not account.breaker.is_open
 
 
-def test_a_probe_that_was_never_heard_of_is_forgotten(
+def test_a_probe_without_an_outcome_is_forgotten(
     account: Account, control: SharedAdmissionControl
 ) -> None:
     try_call(control, refund(), REFUSED)

@@ -24,7 +24,7 @@ def test_calls_over_the_rate_limit_wait_a_little_or_are_postponed() -> None:
     assert not account.breaker.is_open
 
 
-def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
+def test_a_backlog_leaves_tokens_for_urgent_calls() -> None:
     account = Account(rate=20)
     control = account.admission()
     asked = [
@@ -47,7 +47,7 @@ def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
         ),
     ],
 )
-def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
+def test_a_rate_limited_account_gets_no_calls_for_the_requested_time(
     outcomes: Sequence[ProviderError], seconds: float
 ) -> None:
     account = Account()

@@ -15,7 +15,7 @@ def account() -> Account:
     return Account()
 
 
-def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -> None:
+def test_a_probe_claimed_by_another_process_is_not_sent_twice(account: Account) -> None:
     one, other = account.admission(), account.admission()
     try_calls(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
@@ -25,7 +25,7 @@ def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -
     assert account.counts.probes[STRIPE] == 1
 
 
-def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
+def test_a_probe_that_cannot_be_stored_is_not_sent(account: Account) -> None:
     control = account.admission()
     try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)

@@ -58,7 +58,7 @@ def test_a_payment_is_carried_out_and_stored(world: World) -> None:
     assert [move.payment for move in world.provider.ledger.values()] == [one]
 
 
-def test_each_of_a_group_is_carried_out_once(world: World) -> None:
+def test_each_payment_of_a_group_is_carried_out_once(world: World) -> None:
     ids = world.insert(*map(payment, range(1, 31)))
     assert world.attempt(*ids, *ids).keys() == set(ids)
     assert world.attempt(*ids) == {}
@@ -66,7 +66,7 @@ def test_each_of_a_group_is_carried_out_once(world: World) -> None:
     assert len(world.provider.sends) == 30
 
 
-def test_what_is_not_there_or_not_due_is_left_alone(world: World) -> None:
+def test_a_missing_or_not_yet_due_payment_is_skipped(world: World) -> None:
     asked = submission(execute_at=NOW + timedelta(hours=1))
     [one] = world.insert(payment(asked=asked))
     assert world.attempt("pay_none", one) == {}
@@ -93,7 +93,7 @@ def test_a_decline_is_stored_as_an_answer(world: World) -> None:
         (NeedsReview("odd"), State.REVIEW),
     ],
 )
-def test_an_error_says_where_the_payment_goes(
+def test_an_error_decides_the_next_state_of_the_payment(
     world: World, error: ProviderError, state: State
 ) -> None:
     world.script(_raising(error))
@@ -109,7 +109,7 @@ def test_an_error_says_where_the_payment_goes(
 
 
 @pytest.mark.parametrize("loss", [LOSE_ANSWER, LOSE_REQUEST])
-def test_what_was_lost_is_sent_again_to_the_letter_and_moves_money_once(
+def test_a_lost_send_is_repeated_with_the_same_bytes_and_moves_money_once(
     world: World, loss: Act
 ) -> None:
     world.script(loss, loss)
@@ -123,7 +123,9 @@ def test_what_was_lost_is_sent_again_to_the_letter_and_moves_money_once(
     assert world.stored(one).captured == 1999
 
 
-def test_what_was_proven_not_executed_keeps_its_key_too(world: World) -> None:
+def test_a_send_that_was_not_executed_is_repeated_with_the_same_key(
+    world: World,
+) -> None:
     world.script(_raising(NotExecuted("busy")))
     [one] = world.insert(payment())
     world.attempt(one)
@@ -134,7 +136,7 @@ def test_what_was_proven_not_executed_keeps_its_key_too(world: World) -> None:
     assert world.stored(one).captured == 1999
 
 
-def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
+def test_a_dead_workers_send_is_repeated_with_the_same_bytes(world: World) -> None:
     [one] = world.insert(payment())
     send = die_after_the_call(world, one)
     world.now += LEASE
@@ -153,7 +155,9 @@ def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
     ]
 
 
-def test_a_request_that_comes_during_the_call_loses_neither(world: World) -> None:
+def test_a_refund_requested_during_a_call_is_kept_beside_its_result(
+    world: World,
+) -> None:
     busy = _Busy(world)
     [one] = world.insert(payment())
     world.attempt(one)
@@ -179,7 +183,7 @@ class _Busy(ScriptedProvider):
         return super().send(payment)
 
 
-def test_what_the_gate_does_not_let_in_is_put_off_and_costs_nothing(
+def test_a_payment_that_is_not_admitted_is_postponed_without_an_attempt(
     world: World,
 ) -> None:
     world.gates.granted = 1
@@ -218,7 +222,7 @@ class _Stopped(Executor):
         return future
 
 
-def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
+def test_an_operation_that_cannot_be_prepared_needs_review_and_its_group_continues(
     world: World,
 ) -> None:
     odd = submission(payment_method=UNPREPARABLE)
@@ -253,7 +257,7 @@ def _raising(error: Exception) -> Act:
     return Act(raises=lambda: error)
 
 
-def test_what_others_left_no_money_for_is_not_sent(world: World) -> None:
+def test_a_refund_of_externally_refunded_money_is_not_sent(world: World) -> None:
     """Proven not executed it waits for its next try, and they refund meanwhile."""
     [paid] = world.store.insert_many([captured()])
     asked = refund(

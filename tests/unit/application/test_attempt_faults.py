@@ -54,7 +54,7 @@ def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -
     assert world.tools.leased_ids == set()
 
 
-def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
+def test_a_refused_settle_is_left_to_recovery_and_blocks_no_other(
     world: World,
 ) -> None:
     refused, other = world.insert(payment(1), payment(2))
@@ -105,7 +105,9 @@ def test_a_fault_in_an_adapter_stays_with_its_payment(world: World) -> None:
     assert len(broken.ledger) == 2, "the money had moved before the fault"
 
 
-def test_many_that_fail_each_in_their_way_leave_the_others_alone(world: World) -> None:
+def test_payments_with_different_failures_do_not_affect_the_others(
+    world: World,
+) -> None:
     errors = [NotSent(), OutcomeUnknown(), NeedsReview(), ValueError("odd")]
     script = {f"pm_{number}": [_raising(error)] for number, error in enumerate(errors)}
     world.put(ScriptedProvider(script))
@@ -178,7 +180,7 @@ class _Watching(ScriptedProvider):
         return super().send(payment)
 
 
-def test_what_is_being_sent_is_held_and_let_go_when_settled(world: World) -> None:
+def test_a_payment_is_leased_from_its_send_until_it_is_settled(world: World) -> None:
     watching = _Watching(world.tools.leased_ids)
     world.put(watching)
     [one] = world.insert(payment())
@@ -200,7 +202,7 @@ class _Waiting(ScriptedProvider):
         return super().send(payment)
 
 
-def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
+def test_a_settled_payment_gives_up_its_lease_before_its_group_ends(
     world: World,
 ) -> None:
     waiting = _Waiting()
@@ -216,7 +218,7 @@ def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
     assert world.tools.leased_ids == set()
 
 
-def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> None:
+def test_a_stopping_worker_returns_its_unsent_payments(world: World) -> None:
     [one] = world.insert(payment())
     world.tools.stopping.set()
     assert world.attempt(one)[one].answer == NotSent.code
@@ -225,7 +227,9 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> No
     assert world.tools.leased_ids == set()
 
 
-def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> None:
+def test_a_worker_without_the_store_sends_nothing_and_holds_no_lease(
+    world: World,
+) -> None:
     [one] = world.insert(payment())
     world.store.away = True
     with pytest.raises(StoreUnavailable):
@@ -247,7 +251,7 @@ class _Cutting(ScriptedProvider):
         return answer
 
 
-def test_a_store_lost_in_mid_call_leaves_all_to_recovery_and_nothing_held(
+def test_a_store_lost_during_a_call_leaves_the_group_to_recovery_without_leases(
     world: World,
 ) -> None:
     cutting = _Cutting(world)
@@ -264,7 +268,7 @@ def test_a_store_lost_in_mid_call_leaves_all_to_recovery_and_nothing_held(
     assert len(cutting.ledger) == 1
 
 
-def test_a_caller_that_stops_listening_leaves_nothing_held(world: World) -> None:
+def test_a_caller_that_stops_iterating_leaves_no_lease(world: World) -> None:
     ids = world.insert(*map(payment, range(1, 5)))
     settling = run(ids, world.tools)
     next(settling)

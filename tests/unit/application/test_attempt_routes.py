@@ -94,7 +94,7 @@ def test_each_payment_is_made_at_its_own_account(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("said", [NotSent(), Misconfigured(), DECLINE])
-def test_what_the_first_did_not_take_is_charged_once_at_the_second(
+def test_a_payment_refused_by_the_first_account_is_charged_once_at_the_second(
     shop: Shop, said: Answer | ProviderError
 ) -> None:
     shop.at[ONE.id] = Refusing(said)
@@ -111,7 +111,7 @@ def test_what_the_first_did_not_take_is_charged_once_at_the_second(
     ]
 
 
-def test_an_open_gate_sends_them_on_in_the_same_write(shop: Shop) -> None:
+def test_an_open_breaker_reroutes_a_payment_in_the_same_write(shop: Shop) -> None:
     shop.world.gates.open = {ONE.id}
     ids = [shop.pay(number) for number in range(1, 6)]
     shop.world.attempt(*ids)
@@ -123,7 +123,7 @@ def test_an_open_gate_sends_them_on_in_the_same_write(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("last_asked", [ONE, TWO])
-def test_two_open_gates_send_them_on_to_the_third(
+def test_two_open_breakers_reroute_a_payment_to_the_third_account(
     shop: Shop, last_asked: Account
 ) -> None:
     shop.world.gates.open = {ONE.id, TWO.id}
@@ -136,7 +136,7 @@ def test_two_open_gates_send_them_on_to_the_third(
     assert shop.world.gates.asked.count(TWO.id) == 1, "or its probe is forgotten"
 
 
-def test_where_all_gates_are_open_it_stays_and_waits(shop: Shop) -> None:
+def test_a_payment_waits_at_its_account_while_all_breakers_are_open(shop: Shop) -> None:
     shop.world.gates.open = {ONE.id, TWO.id, THREE.id}
     one = shop.pay()
     shop.world.attempt(one)
@@ -148,7 +148,7 @@ def test_where_all_gates_are_open_it_stays_and_waits(shop: Shop) -> None:
     assert shop.charges() == [ONE.id]
 
 
-def test_a_rate_limit_sends_nobody_on(shop: Shop) -> None:
+def test_a_rate_limit_reroutes_no_payment(shop: Shop) -> None:
     shop.world.gates.granted = 0
     one = shop.pay()
     shop.world.attempt(one)
@@ -156,7 +156,7 @@ def test_a_rate_limit_sends_nobody_on(shop: Shop) -> None:
     assert shop.told(one) == ["payment.accepted"]
 
 
-def test_accounts_at_their_limits_are_waited_for_once_and_together(
+def test_one_wait_serves_all_accounts_at_their_limits(
     shop: Shop,
 ) -> None:
     world, began = shop.world, shop.world.now
@@ -170,7 +170,7 @@ def test_accounts_at_their_limits_are_waited_for_once_and_together(
         assert sent is not None and sent.first_at == began + timedelta(seconds=0.5)
 
 
-def test_who_goes_on_makes_nobody_wait_twice(shop: Shop) -> None:
+def test_a_rerouted_payment_causes_no_second_wait(shop: Shop) -> None:
     world = shop.world
     world.gates.open, world.gates.after = {ONE.id}, {TWO.id: 0.2, THREE.id: 0.5}
     world.attempt(shop.pay(), *world.insert(payment(2, account=THREE)))
@@ -178,12 +178,12 @@ def test_who_goes_on_makes_nobody_wait_twice(shop: Shop) -> None:
     assert world.waited == [0.5]
 
 
-def test_nobody_waits_where_no_account_is_at_its_limit(shop: Shop) -> None:
+def test_accounts_below_their_limits_cause_no_wait(shop: Shop) -> None:
     shop.world.attempt(shop.pay())
     assert shop.world.waited == []
 
 
-def test_who_goes_on_to_a_limited_account_stays_and_waits(shop: Shop) -> None:
+def test_a_payment_rerouted_to_an_account_at_its_limit_waits_there(shop: Shop) -> None:
     shop.world.gates.open, shop.world.gates.granted = {ONE.id}, 0
     one = shop.pay()
     shop.world.attempt(one)
@@ -191,7 +191,7 @@ def test_who_goes_on_to_a_limited_account_stays_and_waits(shop: Shop) -> None:
     assert shop.world.attempt(one) == {}, "it is put off"
 
 
-def test_a_lost_answer_is_found_at_the_account_that_had_it(shop: Shop) -> None:
+def test_a_lost_answer_is_found_at_the_account_of_its_send(shop: Shop) -> None:
     shop.at[ONE.id] = Refusing(OutcomeUnknown("no_answer"))
     one = shop.pay()
     shop.world.attempt(one)
@@ -203,25 +203,25 @@ def test_a_lost_answer_is_found_at_the_account_that_had_it(shop: Shop) -> None:
     assert shop.charges() == []
 
 
-def test_a_gate_before_refunds_alone_leaves_charges_where_they_are(shop: Shop) -> None:
+def test_an_open_breaker_of_refunds_reroutes_no_charge(shop: Shop) -> None:
     shop.world.gates.open = {breaker_name(ONE.id, CallKind.REFUNDS)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [ONE.id]
 
 
-def test_a_gate_before_charges_sends_them_on(shop: Shop) -> None:
+def test_an_open_breaker_of_charges_reroutes_them(shop: Shop) -> None:
     shop.world.gates.open = {breaker_name(ONE.id, CallKind.CHARGES)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [TWO.id]
 
 
-def test_what_came_of_a_call_is_told_to_the_gate_of_its_account(shop: Shop) -> None:
+def test_the_outcome_of_a_call_is_recorded_at_its_accounts_breaker(shop: Shop) -> None:
     shop.at[ONE.id] = Refusing(NotSent())
     shop.world.attempt(shop.pay())
     assert shop.world.gates.told_of == {ONE.id}
 
 
-def test_an_answer_at_the_last_account_ends_it(shop: Shop) -> None:
+def test_an_answer_at_the_last_account_ends_the_payment(shop: Shop) -> None:
     for account in (ONE, TWO, THREE):
         shop.at[account.id] = Refusing(DECLINE)
     one = shop.pay()

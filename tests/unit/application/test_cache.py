@@ -82,7 +82,7 @@ def test_a_value_is_loaded_once_within_its_time() -> None:
     assert source.loads == ["a", "a"]
 
 
-def test_a_value_that_was_loaded_longest_ago_makes_room() -> None:
+def test_the_value_loaded_longest_ago_is_evicted() -> None:
     source = Source(size=2)
     source.get("a")
     source.get("b")
@@ -92,7 +92,7 @@ def test_a_value_that_was_loaded_longest_ago_makes_room() -> None:
     assert [source.cache.find(key) for key in ("a", "b", "c")] == [1, None, 3]
 
 
-def test_a_value_whose_time_is_over_is_kept_but_not_found() -> None:
+def test_an_expired_value_is_kept_but_not_found() -> None:
     source = Source()
     source.cache.put("a", 5)
     assert source.get("a") == 5
@@ -122,7 +122,7 @@ def test_kept_failures_are_bounded_and_displace_no_value() -> None:
     assert source.cache.find("a") == 1
 
 
-def test_a_value_that_is_gone_is_not_used_again() -> None:
+def test_a_removed_value_is_not_used_again() -> None:
     source = Source()
     source.get("a")
     del source.values["a"]

@@ -45,7 +45,7 @@ def test_full_queue_causes_no_read_of_the_store(world: World) -> None:
     assert dispatch_due(store=world.store, queue=MemoryQueue(0)) == 0
 
 
-def test_a_dead_workers_payment_is_found_when_its_lease_ran_out(world: World) -> None:
+def test_a_dead_workers_payment_is_found_after_its_lease_ran_out(world: World) -> None:
     [one] = world.insert(payment())
     world.store.claim_many([sending(world.stored(one), now=world.now)])
     world.now += LEASE - timedelta(seconds=1)

@@ -42,7 +42,7 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
+def test_an_event_applies_the_dispute_to_its_payment_without_a_lookup(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     due = bench.payment.due_at
@@ -59,7 +59,7 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
     assert bench.lookups.waiting == []
 
 
-def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
+def test_each_fact_is_recorded_once_for_any_number_of_events(bench: Bench) -> None:
     names = [bench.webhook(f"evt_{number}") for number in range(4)]
     assert {one.status for one in handle(names, bench.webhook_context)} == {
         WebhookStatus.HANDLED
@@ -70,7 +70,7 @@ def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
     assert bench.events.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
 
 
-def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
+def test_an_older_snapshot_is_never_applied_after_a_newer_one(bench: Bench) -> None:
     handle([bench.webhook()], bench.webhook_context)
 
     class Slow(MemoryDisputes):
@@ -113,7 +113,7 @@ def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
     assert (slow.reads, due) == (4, [])
 
 
-def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
+def test_a_read_of_a_dispute_delays_no_other_webhook_of_its_group(bench: Bench) -> None:
     dispute = bench.webhook()
     other = Webhook(OWN, "evt_2", "disputed", "nonsense", received_at=bench.now)
     receive(
@@ -148,7 +148,7 @@ def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
     assert ended == [other.id] * 2
 
 
-def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
+def test_a_dispute_of_a_worker_that_died_during_the_read_is_handled_by_another(
     bench: Bench,
 ) -> None:
     name = bench.webhook()
@@ -166,14 +166,14 @@ def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
     assert bench.status() is WebhookStatus.HANDLED
 
 
-def test_it_waits_for_nobody_who_works_on_the_payment(bench: Bench) -> None:
+def test_a_dispute_is_applied_to_a_claimed_payment(bench: Bench) -> None:
     [won] = bench.store.claim_many([sending(bench.payment)])
     handle([bench.webhook()], bench.webhook_context)
     after = bench.stored()
     assert (after.claim, len(after.disputes)) == (won.claim, 1)
 
 
-def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> None:
+def test_a_payment_that_changes_at_every_try_is_left_for_later(bench: Bench) -> None:
     class Busy(MemoryView):
         """Somebody writes to whatever it has shown."""
 
@@ -192,7 +192,7 @@ def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> No
     )
 
 
-def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
+def test_a_dispute_without_a_payment_of_ours_is_unmatched(bench: Bench) -> None:
     foreign = replace(bench.disputes.shown["dp_1"], payment=None)
     bench.disputes.shown["dp_1"] = foreign
     handle([bench.webhook()], bench.webhook_context)
@@ -200,7 +200,7 @@ def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
     assert bench.stored() == bench.payment
 
 
-def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
+def test_a_dispute_waits_for_its_payment(bench: Bench) -> None:
     bench.show(DisputeState.LOST, of="pay_none")
     [waits] = handle([bench.webhook()], bench.webhook_context)
     assert waits.status is WebhookStatus.WAITING
@@ -210,14 +210,14 @@ def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     assert bench.status() is WebhookStatus.HANDLED
 
 
-def test_another_providers_payment_is_not_touched(bench: Bench) -> None:
+def test_a_dispute_changes_no_payment_of_another_provider(bench: Bench) -> None:
     told = DisputeUpdate(Account.own(ProviderName.PAYPAL), HINT.ref)
     with pytest.raises(PaymentNotFound):
         use_case.sync_dispute(told, bench.dispute_context)
     assert bench.stored() == bench.payment
 
 
-def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
+def test_a_dispute_over_the_bound_of_a_payment_is_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = bench.disputes.shown["dp_1"].dispute
@@ -228,14 +228,14 @@ def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
     assert (record.levelno, record.message) == (logging.ERROR, "dispute_not_kept")
 
 
-def test_money_is_in_the_unit_of_the_payment(bench: Bench) -> None:
+def test_a_disputed_amount_is_in_the_unit_of_the_payment(bench: Bench) -> None:
     found = replace(bench.disputes.shown["dp_1"].dispute, money=Money(500, "USD"))
     bench.disputes.shown["dp_1"] = DisputeSnapshot(found, bench.payment.id)
     followed = use_case.sync_dispute(HINT, bench.dispute_context)
     assert followed is not None and followed.disputed == 500
 
 
-def test_a_store_that_is_away_loses_no_dispute_however_late_it_is(
+def test_an_unavailable_store_loses_no_dispute_however_old(
     bench: Bench,
 ) -> None:
     name = bench.webhook()

@@ -101,7 +101,7 @@ def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
         (NotExecuted("rate_limited"), ProviderHealth.BUSY),
     ],
 )
-def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
+def test_a_failed_read_slows_an_account_down_and_never_stops_it(
     bench: Bench, error: ProviderError, sign: ProviderHealth
 ) -> None:
     bench.disputes.raises = error

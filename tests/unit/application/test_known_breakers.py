@@ -54,7 +54,7 @@ def test_a_settled_payment_needs_no_read(watched: Watched) -> None:
     assert watched.breakers.reads == 0
 
 
-def test_the_last_known_breakers_are_used_while_the_database_is_away(
+def test_the_last_known_breakers_are_used_without_the_database(
     watched: Watched,
 ) -> None:
     watched.breakers.away = True

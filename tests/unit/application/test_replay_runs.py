@@ -53,7 +53,7 @@ def dead(world: World, number: int) -> Payment:
     return gave_up
 
 
-def test_a_run_brings_all_under_way_again_and_says_who_and_why(
+def test_a_replay_restarts_all_operations_and_records_operator_and_reason(
     world: World, desk: OperatorContext
 ) -> None:
     ids = [*reviews(world, [1]), dead(world, 2).id]
@@ -87,7 +87,7 @@ def test_a_replayed_set_is_paid_once_and_a_second_run_does_nothing(
     assert len(world.provider.ledger) == 3
 
 
-def test_no_more_than_its_rate_is_carried_out_in_a_second(
+def test_a_replay_carries_out_at_most_its_rate_in_a_second(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 8))
@@ -100,7 +100,7 @@ def test_no_more_than_its_rate_is_carried_out_in_a_second(
     assert set(verdicts(desk, replay)) == {ItemOutcome.REPLAYED}
 
 
-def test_a_canceled_run_stops_and_another_goes_on_with_what_is_left(
+def test_a_canceled_replay_stops_and_another_continues_with_the_rest(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 4))
@@ -120,7 +120,7 @@ def test_a_canceled_run_stops_and_another_goes_on_with_what_is_left(
         operator_actions.cancel_replay(replay.id, by="key_3", context=desk)
 
 
-def test_a_run_that_is_under_way_stays_as_it_is(
+def test_a_second_run_of_a_running_replay_changes_nothing(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1])
@@ -128,9 +128,7 @@ def test_a_run_that_is_under_way_stays_as_it_is(
     assert run(desk, replay, rate=50) == replay
 
 
-def test_a_payment_that_moved_on_is_left_alone(
-    world: World, desk: OperatorContext
-) -> None:
+def test_a_changed_payment_is_not_replayed(world: World, desk: OperatorContext) -> None:
     [one] = reviews(world, [1])
     replay = run(desk, preview(desk))
     found = world.stored(one)
@@ -143,7 +141,7 @@ def test_a_payment_that_moved_on_is_left_alone(
     assert world.stored(one).first_operation.state is State.SUCCEEDED
 
 
-def test_a_payment_that_moves_on_at_the_last_moment_is_left_alone(
+def test_a_payment_that_changes_during_its_replay_is_not_replayed(
     world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1])
@@ -167,7 +165,7 @@ class _Refusing(MemoryStore):
         return super().amend(payment)
 
 
-def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
+def test_a_refused_write_is_its_items_verdict_and_the_replay_continues(
     world: World, desk: OperatorContext
 ) -> None:
     refused, other = reviews(world, [1, 2])
@@ -183,7 +181,7 @@ def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
     assert came == {refused: ItemOutcome.REFUSED, other: ItemOutcome.REPLAYED}
 
 
-def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(
+def test_a_replayed_item_whose_verdict_was_lost_is_not_replayed_again(
     world: World, desk: OperatorContext
 ) -> None:
     [one] = reviews(world, [1])
@@ -201,7 +199,7 @@ def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(
     assert world.stored(one).version == version
 
 
-def test_what_may_charge_again_or_is_owed_is_refused(
+def test_an_operation_that_may_charge_again_or_has_work_is_refused(
     world: World, desk: OperatorContext
 ) -> None:
     brought(world.store, 1, DECLINE)
@@ -245,7 +243,7 @@ def test_an_item_that_cannot_be_replayed_does_not_stop_the_others(
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
-def test_a_run_meets_other_acts_on_its_set(
+def test_a_run_of_a_replay_is_retried_after_other_writes(
     world: World, desk: OperatorContext, times: int, done: bool
 ) -> None:
     class Contended(MemoryReplays):
@@ -266,9 +264,7 @@ def test_a_run_meets_other_acts_on_its_set(
             run(busy, replay)
 
 
-def test_a_set_that_found_nothing_is_done_at_once(
-    world: World, desk: OperatorContext
-) -> None:
+def test_an_empty_replay_is_done_at_once(world: World, desk: OperatorContext) -> None:
     replay = run(desk, preview(desk))
     assert operator_actions.run_replays(desk) == 0
     found = desk.replays.get(replay.id)

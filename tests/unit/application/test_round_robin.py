@@ -17,6 +17,6 @@ def test_each_id_comes_once_within_the_bound(lines: list[list[str]], most: int) 
     assert set(taken) <= everybody
 
 
-def test_no_line_waits_for_another_however_long_that_is() -> None:
+def test_a_long_line_does_not_delay_another() -> None:
     long, short = [f"a{number}" for number in range(9)], ["b1", "b2"]
     assert round_robin([long, short], 5) == ["a0", "b1", "a1", "b2", "a2"]

@@ -148,7 +148,7 @@ def test_many_events_of_one_payment_in_one_group_make_one_lookup(desk: _Desk) ->
     assert desk.lookups.waiting == [unknown.id]
 
 
-def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None:
+def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(desk: _Desk) -> None:
     unknown = desk.unknown()
     name = desk.told(unknown)
 
@@ -253,7 +253,7 @@ def test_a_webhook_whose_object_names_no_payment_of_ours_is_unmatched_at_once(
     )
 
 
-def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
+def test_a_webhook_that_fails_its_group_is_postponed_and_the_others_are_handled(
     desk: _Desk,
 ) -> None:
     unknown = desk.unknown()
@@ -286,7 +286,7 @@ def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
     assert desk.inbox.find_due_ids(9) == []
 
 
-def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None:
+def test_a_group_is_not_split_without_the_store(desk: _Desk) -> None:
     asked = list[int]()
 
     class Away(MemoryView):
@@ -316,7 +316,7 @@ def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
     ), "a later version may know of it, and none else"
 
 
-def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
+def test_a_webhook_is_applied_again_after_a_concurrent_write(desk: _Desk) -> None:
     unknown = desk.unknown()
     stale = [desk.store.all_payments()]
     desk.store.amend(unknown)  # somebody moves it on
@@ -333,7 +333,7 @@ def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
     assert desk.stored().version == unknown.version + 2
 
 
-def test_a_notice_of_no_operation_that_there_is_waits(desk: _Desk) -> None:
+def test_a_webhook_of_a_missing_operation_waits(desk: _Desk) -> None:
     unknown = desk.unknown()
 
     def of_a_hold(webhook: Webhook) -> ObjectUpdate:
@@ -344,7 +344,7 @@ def test_a_notice_of_no_operation_that_there_is_waits(desk: _Desk) -> None:
     assert (waits.status, desk.stored()) == (WebhookStatus.WAITING, unknown)
 
 
-def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> None:
+def test_a_webhook_of_a_payment_that_changes_at_every_read_waits(desk: _Desk) -> None:
     unknown = desk.unknown()
 
     class Busy(MemoryView):
@@ -443,14 +443,16 @@ def test_refund_of_an_unknown_charge_is_unmatched_at_once(desk: _Desk) -> None:
     assert handled.status is WebhookStatus.UNMATCHED
 
 
-def test_a_refund_whose_charge_cannot_be_read_is_tried_again(desk: _Desk) -> None:
+def test_a_webhook_of_a_refund_with_an_unreadable_charge_is_retried(
+    desk: _Desk,
+) -> None:
     webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
     desk.statement.fails.append(OutcomeUnknown("http_500"))
     [handled] = handle([webhook], hearing)
     assert (handled.status, handled.tries) == (WebhookStatus.WAITING, 1)
 
 
-def test_a_refund_of_a_payment_that_is_not_there_yet_waits(desk: _Desk) -> None:
+def test_a_webhook_of_a_refund_waits_for_its_payment(desk: _Desk) -> None:
     paid = _paid(desk)
     desk.statement.owners["ch_1"] = "pay_unknown"
     webhook, hearing = _told_by_others(desk, paid, named=False)

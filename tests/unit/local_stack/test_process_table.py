@@ -36,13 +36,13 @@ def test_compose_runs_the_programs_of_the_table_and_init() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda one: one.name)
-def test_compose_asks_each_program_where_the_table_does(program: Any) -> None:
+def test_compose_checks_each_program_at_the_address_of_the_table(program: Any) -> None:
     asked = SERVICES[program.name]["healthcheck"]["test"]
     paths = (program.ready_path, program.live_path)
     assert asked[-2:] == [f"http://127.0.0.1:9100{path}" for path in paths]
 
 
-def test_the_check_of_a_container_takes_less_than_compose_gives_it() -> None:
+def test_the_check_of_a_container_ends_within_the_timeout_of_compose() -> None:
     """Two questions, and the start of Python."""
     for program in PROGRAMS:
         given = SERVICES[program.name]["healthcheck"]["timeout"]
@@ -72,7 +72,7 @@ def test_compose_has_no_default_for_a_secret() -> None:
             assert given[name].startswith(f"${{{name}{mark}"), name
 
 
-def test_every_container_is_bounded_restarted_and_asked_whether_it_is_well() -> None:
+def test_every_container_has_limits_a_restart_policy_and_a_health_check() -> None:
     for name, body in SERVICES.items():
         assert body["mem_limit"], name
         assert body["restart"].startswith(("unless-stopped", "on-failure")), name
@@ -113,7 +113,7 @@ def test_the_compose_file_follows_the_published_specification() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+def test_the_dockerfile_passes_hadolint() -> None:
     checked = _tool("hadolint", "Dockerfile")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -45,13 +45,13 @@ def test_a_quota_is_exceeded_by_one_request_too_many_until_its_window_ends() -> 
     assert counter.hit("a", NOW + 10).remaining == 99, "the next window"
 
 
-def test_a_read_counts_nothing() -> None:
+def test_a_read_of_a_quota_does_not_count() -> None:
     counter = QuotaCounter(QUOTA)
     for _ in range(9):
         assert counter.hit("a", NOW, requests=0).remaining == 100
 
 
-def test_a_clock_that_is_set_back_starts_a_window() -> None:
+def test_a_clock_set_back_starts_a_new_window() -> None:
     counter = QuotaCounter(QUOTA)
     counter.hit("a", NOW, requests=200)
     assert not counter.hit("a", NOW - 3600).is_exceeded

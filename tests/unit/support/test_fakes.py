@@ -55,14 +55,14 @@ def setup() -> Setup:
 class TestMemoryStore(PaymentStoreSuite):
     """The suite of all stores."""
 
-    def test_a_store_that_is_away_answers_nobody(self) -> None:
+    def test_an_unavailable_store_raises_at_every_call(self) -> None:
         memory = _Memory()
         memory.store("one").away = True
         with pytest.raises(StoreUnavailable):
             memory.store("two").insert_many([payment()])
 
 
-def test_a_queue_gives_out_what_was_rung_first_and_says_what_room_it_has() -> None:
+def test_a_queue_returns_the_oldest_ids_first_and_its_free_slots() -> None:
     queue = MemoryQueue(size=3)
     queue.notify(["a", "b"])
     assert queue.free_slots() == 1
@@ -72,7 +72,7 @@ def test_a_queue_gives_out_what_was_rung_first_and_says_what_room_it_has() -> No
     assert queue.take(9) == ["b", "c", "d", "e"]
 
 
-def test_a_queue_that_is_away_loses_what_is_rung() -> None:
+def test_an_unavailable_queue_loses_notifications() -> None:
     queue = MemoryQueue()
     queue.away = True
     queue.notify(["a"])
@@ -81,7 +81,7 @@ def test_a_queue_that_is_away_loses_what_is_rung() -> None:
     assert queue.waiting == []
 
 
-def test_a_second_send_of_a_key_moves_nothing_and_hears_the_same() -> None:
+def test_a_second_send_of_a_key_gets_the_same_answer_and_moves_no_money() -> None:
     provider, sent = ScriptedProvider(), _sent()
     assert provider.send(sent) == provider.send(sent)
     assert len(provider.ledger) == 1
@@ -96,7 +96,7 @@ def test_a_provider_that_lost_its_answer_has_moved_the_money_once() -> None:
     assert len(provider.ledger) == 1
 
 
-def test_a_provider_that_never_got_the_request_has_moved_nothing() -> None:
+def test_a_provider_without_the_request_has_moved_no_money() -> None:
     provider = ScriptedProvider({"pm_card_visa": [LOSE_REQUEST]})
     with pytest.raises(OutcomeUnknown):
         provider.send(_sent())

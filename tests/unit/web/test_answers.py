@@ -35,7 +35,7 @@ def test_text_of_an_answer_is_not_escaped_to_ascii() -> None:
     assert "https://é.example" in page.model_dump_json()
 
 
-def test_a_problem_leaves_out_the_fields_that_it_does_not_have() -> None:
+def test_a_problem_has_no_empty_fields() -> None:
     faults = [responses.FieldError(code="form", detail="must be a time", pointer="/at")]
     problem = problems.document(
         ProblemCode.INVALID_PAYMENT, request_id="req_1", errors=faults

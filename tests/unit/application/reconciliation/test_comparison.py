@@ -17,7 +17,7 @@ from tests.support.compared_accounts import theirs
 MOVED = theirs(payment())
 
 
-def test_a_pair_that_agrees_is_counted_once_in_two_slices_and_forgotten_after() -> None:
+def test_a_matching_pair_is_counted_once_in_two_slices_and_then_forgotten() -> None:
     comparison = Comparison(NOW, NOW + 9 * SLICE_LENGTH)
     comparison.begin_slice(NOW, NOW + SLICE_LENGTH)
     for _ in range(2):
@@ -29,7 +29,7 @@ def test_a_pair_that_agrees_is_counted_once_in_two_slices_and_forgotten_after() 
     assert not comparison.has_matched(MOVED)
 
 
-def test_a_pair_that_differs_is_new_once() -> None:
+def test_a_differing_pair_is_new_once() -> None:
     comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     pair = (MOVED, replace(MOVED, money=Money(1, "USD")))
     found = comparison.add_pair(pair)
@@ -38,7 +38,7 @@ def test_a_pair_that_differs_is_new_once() -> None:
     assert (comparison.difference_count, comparison.totals.count) == (1, 1)
 
 
-def test_a_line_that_cannot_be_read_differs_once_and_is_in_no_sum() -> None:
+def test_an_unreadable_line_differs_once_and_is_in_no_total() -> None:
     comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     for _ in range(2):
         comparison.add_unreadable(UnreadableEntry(NOW, "ch_1", payment().id))
@@ -48,7 +48,7 @@ def test_a_line_that_cannot_be_read_differs_once_and_is_in_no_sum() -> None:
     assert (comparison.difference_count, comparison.totals.count) == (1, 0)
 
 
-def test_no_more_differences_are_listed_than_a_report_has_room_for() -> None:
+def test_the_number_of_listed_differences_is_bounded() -> None:
     comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     for number in range(MAX_DIFFERENCES + 1):
         comparison.add_unreadable(UnreadableEntry(NOW, f"ch_{number}", None))

@@ -24,7 +24,7 @@ from tests.support.compared_accounts import Books, kinds
 @pytest.mark.parametrize(
     "error", [OutcomeUnknown("no_answer"), NotExecuted("rate_limited")]
 )
-def test_what_may_soon_be_over_is_asked_again(error: ProviderError) -> None:
+def test_a_call_with_a_passing_error_is_repeated(error: ProviderError) -> None:
     books = Books()
     books.paid()
     books.statement.fails = [error] * 3
@@ -35,7 +35,9 @@ def test_what_may_soon_be_over_is_asked_again(error: ProviderError) -> None:
 
 
 @pytest.mark.parametrize("error", [Misconfigured("no_right"), NeedsReview("odd")])
-def test_what_does_not_pass_ends_it_and_opens_no_gate(error: ProviderError) -> None:
+def test_a_lasting_error_ends_the_reconciliation_and_opens_no_breaker(
+    error: ProviderError,
+) -> None:
     books = Books()
     books.statement.fails = [error]
     with pytest.raises(NotReconciled, match=error.detail):
@@ -44,7 +46,7 @@ def test_what_does_not_pass_ends_it_and_opens_no_gate(error: ProviderError) -> N
     assert not books.account.breaker.is_open
 
 
-def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:
+def test_a_rate_limited_call_pauses_the_reconciliation_for_the_requested_time() -> None:
     books = Books(rate=100)
     wait = timedelta(seconds=7)
     books.statement.fails = [NotExecuted("rate_limited", retry_after=wait)]
@@ -65,7 +67,7 @@ def test_calls_wait_for_the_accounts_bucket_and_for_the_pace() -> None:
     assert books.account.passed - began == pytest.approx(6 * 0.5)
 
 
-def test_nothing_is_asked_at_an_open_gate() -> None:
+def test_an_open_breaker_stops_all_calls() -> None:
     books = Books()
     books.account.breakers.open(
         STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
@@ -75,7 +77,7 @@ def test_nothing_is_asked_at_an_open_gate() -> None:
     assert books.statement.pages == 0
 
 
-def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
+def test_a_rate_limited_reconciliation_pauses_the_calls_of_payments_too() -> None:
     books = Books(rate=10)
     granted: list[int] = []
 

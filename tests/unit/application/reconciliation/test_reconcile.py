@@ -51,7 +51,7 @@ def test_books_that_agree_need_no_payment_read() -> None:
     assert books.verify[-1].compared == 7
 
 
-def test_the_differences_of_a_report_are_stored_once_it_is_whole() -> None:
+def test_the_differences_of_a_report_are_stored_once_it_is_complete() -> None:
     books = Books()
     books.statement.listed = [theirs(payment())]
     report = books.report()
@@ -59,7 +59,7 @@ def test_the_differences_of_a_report_are_stored_once_it_is_whole() -> None:
     assert books.differences.taken == [report]
 
 
-def test_what_the_list_does_not_show_is_believed_from_a_read_by_id() -> None:
+def test_a_movement_missing_in_the_list_is_read_by_id() -> None:
     books = Books()
     paid = books.paid(known=False)
     books.statement.held[paid.id] = [theirs(paid)]
@@ -68,7 +68,7 @@ def test_what_the_list_does_not_show_is_believed_from_a_read_by_id() -> None:
     assert books.statement.reads == [paid.id]
 
 
-def test_a_list_that_is_behind_is_not_believed() -> None:
+def test_a_movement_with_an_outdated_status_is_read_by_id() -> None:
     books = Books()
     paid = books.paid(known=False)
     books.statement.listed = [replace(theirs(paid), status=MovementStatus.UNDER_WAY)]
@@ -76,7 +76,7 @@ def test_a_list_that_is_behind_is_not_believed() -> None:
     assert kinds(books.report()) == []
 
 
-def test_what_a_provider_does_not_have_is_ours_alone_and_looked_into() -> None:
+def test_a_movement_unknown_to_the_provider_is_ours_alone_and_looked_up() -> None:
     books = Books()
     paid = books.paid(known=False)
     report = books.report()
@@ -91,7 +91,7 @@ def test_what_a_provider_does_not_have_is_ours_alone_and_looked_into() -> None:
     assert events is not None and events[-1].data["by"] == "reconciliation"
 
 
-def test_what_we_called_a_no_and_the_provider_took_is_looked_into() -> None:
+def test_a_declined_charge_that_moved_money_is_a_difference_and_looked_up() -> None:
     books = Books()
     declined = books.paid(outcome=NO)
     report = books.report()
@@ -103,7 +103,7 @@ def test_what_we_called_a_no_and_the_provider_took_is_looked_into() -> None:
     ("outcome", "found"),
     [(OutcomeUnknown(), []), (NeedsReview("odd"), [DifferenceKind.STATE])],
 )
-def test_what_is_worked_on_or_waits_for_a_person_is_left_alone(
+def test_an_operation_with_work_or_in_review_is_not_looked_up(
     outcome: ProviderError, found: list[DifferenceKind]
 ) -> None:
     books = Books()
@@ -112,7 +112,7 @@ def test_what_is_worked_on_or_waits_for_a_person_is_left_alone(
     assert books.stored(paid) == paid
 
 
-def test_what_names_no_payment_of_ours_is_theirs_alone() -> None:
+def test_a_movement_without_a_payment_of_ours_is_theirs_alone() -> None:
     books = Books()
     strange = theirs(payment(9))
     nameless = replace(strange, payment=None, operation=None, ref="ch_x")
@@ -148,7 +148,7 @@ def test_a_second_charge_that_a_read_by_our_ids_does_not_show_is_found() -> None
     assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
 
 
-def test_one_whose_id_we_never_heard_is_judged_by_the_list() -> None:
+def test_a_charge_without_a_known_id_is_compared_by_the_list() -> None:
     books = Books()
     declined = books.paid(outcome=NO)
     books.statement.held[declined.id] = None
@@ -182,7 +182,7 @@ def test_a_refused_write_ends_no_comparison() -> None:
     assert books.stored(paid).first_operation.lookups_since is None
 
 
-def test_a_payment_that_never_rests_is_left_to_the_next_run() -> None:
+def test_a_payment_that_changes_at_every_read_is_left_to_the_next_run() -> None:
     books = Books()
     paid = books.paid(known=False)
 
@@ -193,7 +193,7 @@ def test_a_payment_that_never_rests_is_left_to_the_next_run() -> None:
     assert kinds(books.report()) == []
 
 
-def test_more_than_can_be_listed_is_counted() -> None:
+def test_differences_beyond_the_list_are_counted() -> None:
     books = Books(size=500)
     books.statement.listed = [
         replace(theirs(payment(9)), payment=None, ref=f"ch_{n}")
@@ -204,14 +204,14 @@ def test_more_than_can_be_listed_is_counted() -> None:
     assert report.difference_count == MAX_DIFFERENCES + 5
 
 
-def test_what_we_are_at_is_in_neither_sum() -> None:
+def test_a_payment_in_progress_is_in_neither_total() -> None:
     books = Books()
     books.paid(outcome=OutcomeUnknown())
     report = books.report()
     assert (report.totals, report.compared) == ((), 0)
 
 
-def test_a_payment_that_both_sides_point_at_is_read_once() -> None:
+def test_a_payment_with_a_difference_on_both_sides_is_read_once() -> None:
     books = Books()
     paid = books.paid(known=False)
     books.statement.listed = [replace(theirs(paid), money=Money(1, "USD"))]
@@ -219,7 +219,7 @@ def test_a_payment_that_both_sides_point_at_is_read_once() -> None:
     assert books.statement.reads == [paid.id]
 
 
-def test_what_names_another_providers_payment_is_theirs_alone() -> None:
+def test_a_movement_naming_another_providers_payment_is_theirs_alone() -> None:
     books = Books()
     asked = submission(provider=PAYPAL)
     [other] = books.store.insert_many([payment(asked=asked, now=NOW)])
@@ -228,7 +228,7 @@ def test_what_names_another_providers_payment_is_theirs_alone() -> None:
     assert books.stored(other) == other
 
 
-def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_compared() -> None:
+def test_an_unreadable_line_is_named_and_the_rest_is_compared() -> None:
     books = Books()
     books.paid()
     books.statement.unread = [UnreadableEntry(NOW, "ch_odd", None)]
@@ -238,7 +238,7 @@ def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_compared() -> None:
     assert sums(report) == [(PRICE.minor, PRICE.minor)]
 
 
-def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on() -> (
+def test_a_payment_unreadable_at_the_provider_is_named_and_the_rest_is_compared() -> (
     None
 ):
     books = Books()
@@ -257,7 +257,7 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on
     assert report.compared == 1 and fine.id not in books.statement.reads
 
 
-def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
+def test_an_external_refund_agrees_after_a_lookup_of_its_payment() -> None:
     """It names no payment; the charge that it is of does, and is asked once."""
     books = Books()
     paid = books.paid()
@@ -300,7 +300,7 @@ def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_refund_of_nobodys_charge_stays_a_difference(readable: bool) -> None:
+def test_a_refund_of_an_unknown_charge_stays_a_difference(readable: bool) -> None:
     books = Books()
     paid = books.paid()
     back = replace(

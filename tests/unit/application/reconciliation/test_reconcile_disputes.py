@@ -26,7 +26,7 @@ def _taken(books: Books, ref: str, way: Direction = Direction.WITHDRAWN) -> None
     books.statement.listed.append(one)
 
 
-def test_what_was_taken_for_a_dispute_that_we_know_is_ours_too() -> None:
+def test_a_withdrawal_of_a_known_dispute_is_no_difference() -> None:
     books = Books()
     paid = books.paid()
     step = apply_dispute(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
@@ -41,7 +41,7 @@ def test_what_was_taken_for_a_dispute_that_we_know_is_ours_too() -> None:
     }
 
 
-def test_what_was_taken_for_a_dispute_that_we_do_not_know_is_named() -> None:
+def test_a_withdrawal_of_an_unknown_dispute_is_a_difference() -> None:
     books = Books()
     books.paid()
     _taken(books, "ch_1")
@@ -50,14 +50,14 @@ def test_what_was_taken_for_a_dispute_that_we_do_not_know_is_named() -> None:
     assert found.theirs is not None and found.theirs.direction is Direction.WITHDRAWN
 
 
-def test_what_was_taken_of_nothing_that_is_named_is_a_difference() -> None:
+def test_a_withdrawal_without_a_charge_is_a_difference() -> None:
     books = Books()
     _taken(books, "")
     books.statement.listed = [replace(books.statement.listed[0], charge_ref=None)]
     assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
 
 
-def test_a_reversal_among_a_payments_refunds_is_a_known_disputes() -> None:
+def test_a_reversal_listed_as_a_refund_belongs_to_its_known_dispute() -> None:
     books = Books()
     paid = books.paid(known=False)
     reversal = replace(

@@ -31,14 +31,14 @@ def test_each_further_charge_is_found_on_whatever_page_it_is() -> None:
     assert books.statement.reads == [paid.id], "once in a slice"
 
 
-def test_what_is_listed_on_two_pages_is_counted_once() -> None:
+def test_a_movement_listed_on_two_pages_is_counted_once() -> None:
     books = Books(size=1)
     books.statement.listed.append(theirs(books.paid()))
     report = books.report()
     assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
 
 
-def test_a_difference_that_is_met_twice_is_told_once() -> None:
+def test_a_difference_found_twice_is_reported_once() -> None:
     """We heard of it much later than it happened."""
     books = Books()
     paid = books.paid(after=SPAN / 2, known=False)
@@ -50,7 +50,7 @@ def test_a_difference_that_is_met_twice_is_told_once() -> None:
     assert sums(report) == [(PRICE.minor, 1)]
 
 
-def test_what_agreed_when_it_was_listed_is_counted_once() -> None:
+def test_a_movement_that_agreed_in_its_list_is_counted_once() -> None:
     """We heard of it much later than it happened, so it is met again."""
     books = Books()
     paid = books.paid(after=SPAN / 2, known=False)
@@ -60,7 +60,7 @@ def test_what_agreed_when_it_was_listed_is_counted_once() -> None:
     assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
 
 
-def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
+def test_a_busy_span_is_read_in_parts_without_a_gap() -> None:
     books = Books(size=500)
     count = 1_200
     for number in range(1, count + 1):
@@ -74,7 +74,7 @@ def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
     assert report.compared == count
 
 
-def test_what_is_too_much_for_one_list_is_listed_in_parts() -> None:
+def test_a_span_too_large_for_one_list_is_split() -> None:
     books = Books(most=3)
     for number in range(1, 9):
         books.paid(number, after=timedelta(minutes=6 * number))
@@ -83,7 +83,7 @@ def test_what_is_too_much_for_one_list_is_listed_in_parts() -> None:
     assert books.statement.reads == [], "all of it was listed"
 
 
-def test_more_than_a_list_can_ever_show_ends_it() -> None:
+def test_a_list_that_cannot_be_split_ends_the_reconciliation() -> None:
     books = Books(most=1)
     for number in (1, 2):
         books.paid(number)
@@ -91,7 +91,7 @@ def test_more_than_a_list_can_ever_show_ends_it() -> None:
         books.report()
 
 
-def test_what_is_heard_of_in_the_next_slice_is_remembered() -> None:
+def test_a_movement_of_ours_in_the_next_slice_matches_the_earlier_line() -> None:
     books = Books()
     paid = books.paid(after=SLICE_LENGTH, known=False)
     books.statement.listed = [
@@ -101,14 +101,14 @@ def test_what_is_heard_of_in_the_next_slice_is_remembered() -> None:
     assert (kinds(report), report.compared, books.statement.reads) == ([], 1, [])
 
 
-def test_what_moved_at_other_times_is_not_read_again_for_what_moves_now() -> None:
+def test_a_refund_in_a_later_slice_does_not_read_its_charge_again() -> None:
     books = Books()
     books.refunded(books.paid(), after=4 * SLICE_LENGTH)
     report = books.report()
     assert (kinds(report), report.compared, books.statement.reads) == ([], 2, [])
 
 
-def test_what_moved_before_the_time_that_is_compared_is_left_out() -> None:
+def test_a_movement_before_the_compared_span_is_left_out() -> None:
     books = Books()
     old = books.paid(after=-SPAN, known=False)
     done = books.refunded(old, after=SLICE_LENGTH)
@@ -120,7 +120,7 @@ def test_what_moved_before_the_time_that_is_compared_is_left_out() -> None:
     assert sums(report) == [(PRICE.minor, 0)]
 
 
-def test_what_agrees_in_a_later_slice_is_counted_there_and_once() -> None:
+def test_a_movement_that_agrees_in_a_later_slice_is_counted_once() -> None:
     books = Books()
     books.refunded(books.paid(known=False), after=4 * SLICE_LENGTH)
     report = books.report()

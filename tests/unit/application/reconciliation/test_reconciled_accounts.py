@@ -22,7 +22,7 @@ def test_payments_of_another_account_are_not_missed_in_its_books() -> None:
     assert kinds(books.report()) == [DifferenceKind.OURS_ALONE]
 
 
-def test_what_moved_at_another_account_for_a_payment_is_theirs_alone() -> None:
+def test_a_movement_at_another_account_is_theirs_alone() -> None:
     books = Books()
     paid = books.paid()
     [found] = books.report(of=STORED).differences
@@ -30,7 +30,7 @@ def test_what_moved_at_another_account_for_a_payment_is_theirs_alone() -> None:
     assert books.stored(paid) == paid, "no look could tell of it"
 
 
-def test_nothing_is_asked_at_the_open_gate_of_an_account() -> None:
+def test_an_accounts_open_breaker_stops_all_calls() -> None:
     books = Books()
     books.account.breakers.open(
         "acct_1", trip_reason=TripReason.OPERATOR, reason="audit", by="ann"

@@ -73,7 +73,7 @@ def test_a_flood_of_unknown_names_refuses_no_account() -> None:
     assert store.known.get("acct_1") == ONE
 
 
-def test_an_unknown_name_is_read_once_in_some_seconds() -> None:
+def test_an_unknown_name_is_read_once_in_a_few_seconds() -> None:
     store = _Store()
     for _ in range(9):
         with pytest.raises(AccountNotFound):
@@ -96,7 +96,7 @@ def test_the_number_of_cached_unknown_names_is_bounded() -> None:
     assert store.reads == ["acct_0"], "the oldest was dropped"
 
 
-def test_cached_accounts_are_bounded_and_the_one_read_longest_ago_makes_room() -> None:
+def test_cached_accounts_are_bounded_and_the_one_read_longest_ago_is_evicted() -> None:
     many = [replace(ONE, id=f"acct_{number}") for number in range(MAX_CACHED + 1)]
     store = _Store(*many)
     for account in many:
@@ -108,7 +108,7 @@ def test_cached_accounts_are_bounded_and_the_one_read_longest_ago_makes_room() -
     assert store.reads == [many[0].id]
 
 
-def test_an_account_that_is_gone_is_not_used_again() -> None:
+def test_a_removed_account_is_not_used_again() -> None:
     store = _Store(ONE)
     store.known.get("acct_1")
     store.found.clear()
