@@ -21,7 +21,7 @@ PROVIDER = re.compile("stripe|paypal", re.IGNORECASE)
 @pytest.mark.parametrize(
     "path", sorted(MODULES - {RULES, CARDS}), ids=lambda one: one.stem
 )
-def test_no_module_of_domain_or_application_but_the_rules_names_a_provider(
+def test_only_the_rules_of_domain_and_application_name_a_provider(
     path: Path,
 ) -> None:
     assert list(names_of_providers(path)) == []

@@ -147,7 +147,7 @@ def bare_codes(nodes: Iterable[ast.AST]) -> set[str]:
         f'match event.type:\n    case "{EventType.OPERATION_CORRECTED}":\n        pass',
     ],
 )
-def test_a_literal_that_stands_for_a_member_is_found(source: str) -> None:
+def test_a_literal_in_place_of_a_member_is_found(source: str) -> None:
     assert bare_codes(ast.walk(ast.parse(source)))
 
 
@@ -172,7 +172,7 @@ def test_a_module_names_codes_by_their_enums() -> None:
     assert len(modules()) > 100
 
 
-def test_what_takes_a_code_is_never_given_a_literal() -> None:
+def test_an_argument_for_a_code_is_never_a_literal() -> None:
     literals = [
         (path, node.lineno)
         for path, nodes in modules().items()

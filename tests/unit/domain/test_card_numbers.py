@@ -169,7 +169,7 @@ def test_each_published_test_number_is_seen_in_each_layout(number: str) -> None:
         "CVV: 123",
     ],
 )
-def test_card_data_that_came_in_by_chance_is_seen(text: str) -> None:
+def test_stray_card_data_is_detected(text: str) -> None:
     assert has_card_data(text)
 
 
@@ -182,7 +182,7 @@ def test_encodings_are_undone_three_times_at_most() -> None:
 
 
 @given(card_numbers())
-def test_a_number_with_a_wrong_check_digit_is_none(number: str) -> None:
+def test_a_number_with_a_wrong_check_digit_is_no_card_number(number: str) -> None:
     wrong = str((int(number[-1]) + 1) % 10)
     assert not has_card_data(number[:-1] + wrong)
 
@@ -204,14 +204,14 @@ def test_a_number_with_a_wrong_check_digit_is_none(number: str) -> None:
     ),
     st.sampled_from(sorted(ENCODINGS)),
 )
-def test_a_magnetic_stripe_is_seen_whoever_issued_the_card(
+def test_a_magnetic_stripe_of_any_issuer_is_detected(
     digits: str, form: str, encoding: str
 ) -> None:
     assert has_card_data(ENCODINGS[encoding](form.format(digits)))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_only_looks_like_a_card_number_is_left_alone(shape: str) -> None:
+def test_a_similar_number_is_no_card_number(shape: str) -> None:
     """Fewer than one in 1,000, and those are written as an issuer's number is."""
     found = refused(shape)
     assert len(found) < COUNT / 1000, found[:3]
@@ -257,25 +257,25 @@ def test_what_only_looks_like_a_card_number_is_left_alone(shape: str) -> None:
         f"order-{NOT_A_CARD}4242424242424242",
     ],
 )
-def test_an_ordinary_text_is_none(text: str) -> None:
+def test_an_ordinary_text_is_no_card_number(text: str) -> None:
     assert not has_card_data(text)
 
 
-def test_the_prefix_of_identifiers_lets_nothing_but_digits_in_one_piece_pass() -> None:
+def test_the_prefix_of_identifiers_exempts_only_unbroken_digits() -> None:
     assert has_card_data(f"{NOT_A_CARD}4242 4242 4242 4242")
     assert has_card_data(f"{NOT_A_CARD}4242424242424242=30121010000000000000")
     assert has_card_data(f"{NOT_A_CARD}1,4242424242424242")
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from("0123456789 -.%&#;=^"))))
-def test_a_text_without_twelve_digits_is_none(text: str) -> None:
+def test_a_text_without_twelve_digits_is_no_card_number(text: str) -> None:
     assume(sum(char.isdigit() for char in text) < 12)
     assume(not re.search("cv[vcn]", text, re.IGNORECASE))
     assert not has_card_data(text)
 
 
 @given(st.text("0123456789 -.%&#;=^DBcv\u0660\ufdfa\u200b"))
-def test_any_text_at_all_is_looked_at_without_harm(text: str) -> None:
+def test_any_text_is_examined_without_an_error(text: str) -> None:
     has_card_data(text)
     is_sensitive(text, text)
 
@@ -331,7 +331,7 @@ def test_a_name_of_sensitive_data_is_seen(name: str, value: object) -> None:
         ("cvv" * 30, "123"),
     ],
 )
-def test_a_name_that_only_sounds_alike_is_none(name: str, value: object) -> None:
+def test_a_similar_name_is_not_sensitive(name: str, value: object) -> None:
     assert not is_sensitive(name, value)
 
 

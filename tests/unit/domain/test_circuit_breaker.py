@@ -62,7 +62,7 @@ outcome_lists = st.lists(
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
+def test_every_answer_shows_a_healthy_account(verdict: Verdict) -> None:
     assert assess_health(Answer(verdict)) is ProviderHealth.HEALTHY
 
 
@@ -110,7 +110,7 @@ def test_each_error_detail_shows_one_health() -> None:
 
 
 @pytest.mark.parametrize("detail", ErrorDetail)
-def test_an_error_whose_class_says_nothing_shows_the_health_of_its_detail(
+def test_an_error_of_a_neutral_class_shows_the_health_of_its_detail(
     detail: ErrorDetail,
 ) -> None:
     [sign] = [sign for sign, details in DETAILS_BY_HEALTH.items() if detail in details]
@@ -203,7 +203,7 @@ def test_new_breaker_is_closed_and_needs_no_probe() -> None:
     assert (breaker.is_open, breaker.is_probe_due) == (False, False)
 
 
-def test_a_call_says_whether_its_operation_failed_before() -> None:
+def test_a_call_shows_whether_its_operation_failed_before() -> None:
     new = payment()
     failed = settle(sending(new), NotSent(), now=NOW, jitter=0)
     calls = [Call.for_due_work(one, now=NOW) for one in (new, failed)]

@@ -49,7 +49,7 @@ def test_paypal_units_convert_back_to_the_same_amount(
 
 
 @given(minors, currencies)
-def test_in_words_it_is_the_decimal_amount(minor: int, currency: str) -> None:
+def test_an_amount_is_printed_as_a_decimal(minor: int, currency: str) -> None:
     money = Money(minor, currency)
     digits, code = str(money).split(" ")
     assert code == currency
@@ -86,13 +86,13 @@ def test_stripe_has_its_own_zero_decimal_currencies(money: Money, amount: int) -
     assert from_stripe(amount, money.currency) == money
 
 
-def test_stripe_takes_no_fraction_of_what_it_has_no_decimals_for() -> None:
+def test_stripe_accepts_no_fraction_of_a_currency_without_decimals() -> None:
     with pytest.raises(InvalidPayment, match="MGA"):
         to_stripe(Money(1999, "MGA"))
 
 
 @pytest.mark.parametrize("currency", ["ISK", "UGX"])
-def test_a_fraction_that_iso_4217_does_not_have_is_no_amount(currency: str) -> None:
+def test_a_fraction_that_iso_4217_does_not_have_is_refused(currency: str) -> None:
     with pytest.raises(InvalidPayment, match=currency):
         from_stripe(150, currency)
 
@@ -113,7 +113,7 @@ def test_paypal_has_its_own_currencies_without_decimals(
     assert to_paypal(money) == value
 
 
-def test_paypal_takes_its_own_currencies_alone() -> None:
+def test_paypal_accepts_only_its_own_currencies() -> None:
     with pytest.raises(InvalidPayment) as caught:
         to_paypal(Money(1000, "KWD"))
     assert caught.value.field == "currency"
@@ -138,14 +138,14 @@ def test_paypal_takes_its_own_currencies_alone() -> None:
         "10.000000000000000000000000000001",
     ],
 )
-def test_what_is_no_decimal_amount_is_refused(value: str) -> None:
+def test_a_malformed_decimal_amount_is_refused(value: str) -> None:
     with pytest.raises(InvalidPayment) as caught:
         from_paypal(value, "USD")
     assert caught.value.field == "amount"
 
 
 @given(st.text(max_size=40), paypal_currencies)
-def test_no_text_is_read_as_anything_but_itself(text: str, currency: str) -> None:
+def test_a_parsed_text_equals_its_amount(text: str, currency: str) -> None:
     try:
         money = from_paypal(text, currency)
     except InvalidPayment:
@@ -217,7 +217,7 @@ def test_the_text_of_a_refused_amount_names_the_limit() -> None:
         *((1999, "xxx"), (1999, None), (1999, 5), (1999, "\ud800"), (1999, [])),
     ],
 )
-def test_what_is_no_whole_amount_at_stripe_is_refused(
+def test_a_malformed_amount_of_stripe_is_refused(
     amount: object, currency: object
 ) -> None:
     with pytest.raises(InvalidPayment):
@@ -232,7 +232,7 @@ def test_what_is_no_whole_amount_at_stripe_is_refused(
         *(("1.00", None), ("1.00", 5), ("1.00", "XXX"), ("1.00", "\ud800")),
     ],
 )
-def test_what_is_no_decimal_amount_at_paypal_is_refused(
+def test_a_malformed_amount_of_paypal_is_refused(
     value: object, currency: object
 ) -> None:
     with pytest.raises(InvalidPayment):

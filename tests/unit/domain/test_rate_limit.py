@@ -22,7 +22,7 @@ def _burst_tokens(rate: float) -> int:
 
 
 @given(rates, asks)
-def test_no_stretch_of_time_sees_more_than_its_rate_and_one_burst(
+def test_any_span_grants_at_most_its_rate_and_one_burst(
     rate: float, asked: list[tuple[float, int, float]]
 ) -> None:
     now, full_until = 0.0, 0.0

@@ -64,7 +64,7 @@ def books(draw: st.DrawFn, least: int = 0) -> list[Movement]:
 
 
 @given(books(), st.data())
-def test_equal_books_agree_whatever_their_order(
+def test_equal_books_agree_in_any_order(
     ours: list[Movement], data: st.DataObject
 ) -> None:
     theirs = data.draw(st.permutations(ours))
@@ -251,7 +251,7 @@ def test_fees_are_summed_in_their_own_currency() -> None:
         (ProviderName.PAYPAL, -48, -3, None),
     ],
 )
-def test_a_list_that_lags_may_lack_the_last_hours_of_a_report(
+def test_a_late_list_may_lack_the_last_hours_of_a_report(
     provider: ProviderName, since: int, until: int, after: int | None
 ) -> None:
     report = ReconciliationReport(

@@ -23,7 +23,7 @@ from domain.reconciliation import (
 from tests.suites.samples import NOW, authorized, captured, origin, payment
 
 
-def test_a_payment_moves_what_its_charges_captures_and_refunds_did() -> None:
+def test_the_movements_of_a_payment_are_its_charges_captures_and_refunds() -> None:
     [charge] = list_movements(captured())
     assert charge == Movement(
         Direction.COLLECTED,
@@ -66,7 +66,7 @@ def test_a_movement_has_the_providers_id_of_its_object(
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_movement_stands_as_its_operation_does(state: State) -> None:
+def test_a_movements_status_follows_its_operation(state: State) -> None:
     operation = replace(
         payment().first_operation, state=state, moved=1999, moved_at=NOW
     )
@@ -83,7 +83,7 @@ def test_a_movement_stands_as_its_operation_does(state: State) -> None:
     assert found.at == (NOW if state is State.SUCCEEDED else None)
 
 
-def test_a_refund_that_took_what_a_known_dispute_is_about_is_its_withdrawal() -> None:
+def test_a_refund_of_a_disputed_amount_is_the_disputes_withdrawal() -> None:
     lost = Dispute(
         id="dp_1",
         ref="cap_1",

@@ -79,14 +79,14 @@ def test_a_budget_of_tries_ends_with_the_last_of_them() -> None:
     assert policy.next_at(tries=3, since=NOW, now=NOW, jitter=0.0) is None
 
 
-def test_a_budget_of_time_ends_where_the_next_try_would_be_after_it() -> None:
+def test_a_budget_of_time_ends_before_a_try_beyond_it() -> None:
     last = timedelta(days=4)
     at = TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.0)
     assert at == NOW
     assert TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.1) is None
 
 
-def test_a_provider_that_asks_for_more_than_the_budget_ends_it() -> None:
+def test_a_requested_wait_beyond_the_budget_ends_it() -> None:
     asked = timedelta(days=5)
     assert (
         TRANSIENT.next_at(tries=1, since=NOW, now=NOW, jitter=0.0, retry_after=asked)
@@ -94,7 +94,7 @@ def test_a_provider_that_asks_for_more_than_the_budget_ends_it() -> None:
     )
 
 
-def test_an_unknown_outcome_is_never_given_up_by_time() -> None:
+def test_an_unknown_outcome_is_never_given_up_after_a_time() -> None:
     long_ago = NOW - timedelta(days=1000)
     assert UNKNOWN.next_at(tries=10**6, since=long_ago, now=NOW, jitter=1.0)
 

@@ -45,7 +45,7 @@ def usd(value: object) -> dict[str, object]:
         (None, None),
     ],
 )
-def test_stripe_s_fee_is_in_the_line_where_there_is_one(
+def test_stripes_fee_is_read_from_its_balance_line(
     holder: Any, fee: Fee | None
 ) -> None:
     assert parse_stripe_fee(holder) == fee
@@ -59,7 +59,7 @@ def test_stripe_s_fee_is_in_the_line_where_there_is_one(
         (line(88, "eur", amount=700), None),
     ],
 )
-def test_of_several_captures_only_the_line_of_this_one_counts(
+def test_the_fee_of_one_of_several_captures_is_read_from_its_own_line(
     holder: Any, fee: Fee | None
 ) -> None:
     assert parse_stripe_fee(holder, part=700) == fee
@@ -85,7 +85,7 @@ def test_a_part_has_the_fee_of_a_line_of_its_amount() -> None:
         ({}, None),
     ],
 )
-def test_paypal_s_fee_is_kept_of_a_capture_and_comes_back_with_a_refund(
+def test_paypals_fee_is_positive_for_a_capture_and_negative_for_a_refund(
     movement: dict[str, Any], fee: int | None
 ) -> None:
     assert parse_paypal_fee(movement) == (None if fee is None else Fee(fee, "USD"))
@@ -112,7 +112,7 @@ def test_paypal_s_fee_is_kept_of_a_capture_and_comes_back_with_a_refund(
         (SimpleNamespace(payment_method=None, setup_future_usage="on_session"), None),
     ],
 )
-def test_stripe_saves_what_an_intent_was_paid_with(
+def test_a_saved_method_of_stripe_is_that_of_the_paid_intent(
     intent: Any, saved: SavedMethod | None
 ) -> None:
     assert parse_stripe_saved_method(intent) == saved
@@ -127,7 +127,7 @@ def test_stripe_saves_what_an_intent_was_paid_with(
         (None, None),
     ],
 )
-def test_paypal_says_in_the_order_what_was_saved(
+def test_a_saved_wallet_is_read_from_the_paypal_order(
     vault: object, saved: SavedMethod | None
 ) -> None:
     order = {"payment_source": {"paypal": {"attributes": {"vault": vault}}}}
@@ -156,7 +156,7 @@ def test_paypal_says_in_the_order_what_was_saved(
         ),
     ],
 )
-def test_an_unreadable_detail_is_left_out_and_logged(
+def test_an_unreadable_detail_is_omitted_and_logged(
     read: Any, given: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -167,7 +167,7 @@ def test_an_unreadable_detail_is_left_out_and_logged(
 
 
 @pytest.mark.parametrize(("amount", "fee"), [(700, Fee(88, "USD")), (500, None)])
-def test_a_capture_of_others_has_its_fee_from_the_intent_that_shows_it(
+def test_an_external_capture_has_the_fee_of_its_intent(
     amount: int, fee: Fee | None
 ) -> None:
     charge = line(88, amount=amount)

@@ -189,11 +189,11 @@ def test_a_failed_connection_proves_that_nothing_was_sent(error: Exception) -> N
         ValueError("anything"),
     ],
 )
-def test_after_any_other_failure_something_may_have_arrived(error: Exception) -> None:
+def test_any_other_failure_leaves_the_outcome_unknown(error: Exception) -> None:
     assert not is_unsent(error)
 
 
-def test_the_failure_of_an_earlier_call_says_nothing_of_this_one() -> None:
+def test_the_failure_of_an_earlier_call_does_not_count_for_a_later_one() -> None:
     lost = requests.ReadTimeout(ReadTimeoutError(POOL, "/", "slow"))
     lost.__context__ = REFUSED
     assert not is_unsent(lost)

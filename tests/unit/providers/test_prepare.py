@@ -53,7 +53,7 @@ def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
     }
 
 
-def test_a_stripe_charge_with_a_way_back_may_redirect() -> None:
+def test_a_stripe_charge_with_a_return_url_may_redirect() -> None:
     body = prepared(
         STRIPE,
         payment_method="pm_card_visa",
@@ -82,18 +82,18 @@ def test_a_paypal_charge_is_one_order_that_names_our_payment_and_operation() -> 
     }
 
 
-def test_a_paypal_order_without_a_token_says_where_the_payer_comes_back() -> None:
+def test_a_paypal_order_without_a_token_has_its_return_url() -> None:
     url = "https://shop.test/back"
     body = prepared(PAYPAL, provider=ProviderName.PAYPAL, return_url=url)
     context = body["payment_source"]["paypal"]["experience_context"]
     assert context == {"return_url": url, "cancel_url": url, "user_action": "PAY_NOW"}
 
 
-def test_a_paypal_order_without_a_token_or_a_way_back_names_no_source() -> None:
+def test_a_paypal_order_without_a_token_or_return_url_has_no_source() -> None:
     assert "payment_source" not in prepared(PAYPAL, provider=ProviderName.PAYPAL)
 
 
-def test_a_stripe_payment_says_whose_method_is_used_or_saved() -> None:
+def test_a_stripe_payment_names_the_customer_of_its_method() -> None:
     asked = {"payment_method": "pm_1", "customer": "cus_ann"}
     used = prepared(STRIPE, off_session=True, **asked)
     assert (used["customer"], used["off_session"]) == ("cus_ann", True)
@@ -106,7 +106,7 @@ def test_a_stripe_payment_says_whose_method_is_used_or_saved() -> None:
     assert "off_session" not in saves
 
 
-def test_a_stripe_payment_that_needs_its_payer_after_all_is_confirmed_with_them() -> (
+def test_a_stripe_payment_that_requires_its_payer_is_confirmed_with_a_return_url() -> (
     None
 ):
     url = "https://shop.test/back"
@@ -122,7 +122,7 @@ def test_a_stripe_payment_that_needs_its_payer_after_all_is_confirmed_with_them(
 
 
 @pytest.mark.parametrize("customer", [None, "payer1"])
-def test_a_paypal_order_says_that_the_wallet_is_to_be_saved(
+def test_a_paypal_order_asks_to_save_the_wallet(
     customer: str | None,
 ) -> None:
     body = prepared(
@@ -140,7 +140,7 @@ def test_a_paypal_order_says_that_the_wallet_is_to_be_saved(
     assert wallet["experience_context"]["return_url"] == "https://shop.test/back"
 
 
-def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
+def test_a_stripe_authorization_is_captured_manually() -> None:
     asked = replace(samples.submission(), capture=CaptureMethod.MANUAL)
     payment = samples.payment(asked=asked)
     body = json.loads(STRIPE.prepare(payment, payment.first_operation))
@@ -149,9 +149,7 @@ def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
     assert "payment_method_options" not in body
 
 
-def test_a_stripe_authorization_asks_for_several_captures_where_they_are_wanted() -> (
-    None
-):
+def test_a_stripe_authorization_asks_for_several_captures_on_request() -> None:
     asked = replace(
         samples.submission(), capture=CaptureMethod.MANUAL, multicapture=True
     )
@@ -168,7 +166,7 @@ def test_a_paypal_authorization_is_an_order_of_that_intent() -> None:
     assert body["intent"] == "AUTHORIZE"
 
 
-def test_a_description_is_cut_to_what_paypal_takes() -> None:
+def test_a_description_is_truncated_to_paypals_limit() -> None:
     text = "x" * 500
     body = prepared(PAYPAL, provider=ProviderName.PAYPAL, description=text)
     assert body["purchase_units"][0]["description"] == "x" * 127
@@ -185,7 +183,7 @@ def test_a_description_is_cut_to_what_paypal_takes() -> None:
         (PAYPAL, Money(10_001, "TWD")),
     ],
 )
-def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent(
+def test_an_amount_without_units_at_the_provider_is_refused_before_the_send(
     adapter: Provider, amount: Money
 ) -> None:
     payment = a_charge(amount, payment_method="any")

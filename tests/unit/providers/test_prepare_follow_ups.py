@@ -37,7 +37,7 @@ def known(payment: Payment, name: str) -> Payment:
     return replace(payment, operations=(first,))
 
 
-def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
+def test_a_stripe_capture_adds_its_id_to_the_intents_metadata() -> None:
     payment = follow_ups.capture(
         samples.authorized(), amount=700, final=None, **asked_for()
     )
@@ -49,7 +49,7 @@ def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
 
 
 @pytest.mark.parametrize("final", [True, False])
-def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
+def test_each_of_several_stripe_captures_has_its_own_metadata_name(
     final: bool,
 ) -> None:
     held = samples.authorized(amount=Money(5300, "ISK"))
@@ -84,7 +84,7 @@ def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
 
 
 @pytest.mark.parametrize("final", [True, False])
-def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
+def test_a_paypal_capture_shows_whether_the_rest_is_released(final: bool) -> None:
     held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
     payment = follow_ups.capture(held, amount=700, final=final, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
@@ -94,7 +94,7 @@ def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None
     }
 
 
-def test_a_paypal_void_has_nothing_to_say() -> None:
+def test_a_paypal_void_has_an_empty_body() -> None:
     held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
     assert prepared_next(PAYPAL, follow_ups.void(held, **asked_for())) == {}
 

@@ -53,7 +53,7 @@ def test_an_answer_is_passed_on_after_one_send() -> None:
     assert provider.sent == [payment]
 
 
-def test_an_unsent_call_is_sent_again_unchanged_until_it_arrives() -> None:
+def test_an_unsent_call_is_repeated_unchanged_until_it_arrives() -> None:
     provider, payment = Scripted(NotSent(), NotSent(), DONE), samples.sending(
         samples.payment()
     )
@@ -69,7 +69,7 @@ def test_a_call_is_sent_three_times_at_most() -> None:
     assert len(provider.sent) in (2, 3)
 
 
-def test_a_connection_that_was_tried_for_a_second_is_not_tried_again() -> None:
+def test_a_connection_attempt_of_a_second_is_not_repeated() -> None:
     provider = Scripted(NotSent(), DONE, seconds=1.0)
     with pytest.raises(NotSent):
         RetryUnsent(provider).send(samples.sending(samples.payment()))
@@ -88,7 +88,7 @@ def test_other_errors_are_not_retried(error: type[ProviderError]) -> None:
     assert len(provider.sent) == 1
 
 
-def test_a_lost_answer_after_a_send_that_failed_is_unknown_and_not_repeated() -> None:
+def test_a_lost_answer_after_an_unsent_try_is_unknown_and_not_repeated() -> None:
     provider = Scripted(NotSent(), OutcomeUnknown("no_answer"), DONE)
     with pytest.raises(OutcomeUnknown):
         RetryUnsent(provider).send(samples.sending(samples.payment()))
@@ -101,7 +101,7 @@ def test_a_lookup_retries_like_a_send() -> None:
     assert provider.sent == [payment] * 2
 
 
-def test_preparing_is_the_providers_own() -> None:
+def test_the_body_is_prepared_by_the_provider() -> None:
     payment = samples.sending(samples.payment())
     assert (
         RetryUnsent(Scripted()).prepare(payment, payment.first_operation)

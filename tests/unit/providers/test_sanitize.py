@@ -147,7 +147,7 @@ def test_a_text_out_of_range_is_not_a_time(at: object) -> None:
     assert parse_rfc3339("2026-01-01T12:00:00") == noon
 
 
-def test_a_line_that_cannot_be_read_hides_no_other() -> None:
+def test_an_unreadable_line_hides_no_other() -> None:
     lines: list[object] = ["1", None, "x", "3", ""]
     found, failed = parse_lines(
         lines, lambda one: int(str(one)) if one else None, lambda one: one

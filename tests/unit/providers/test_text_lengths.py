@@ -33,7 +33,7 @@ def readable(text: str) -> str:
 
 
 @given(texts, limits)
-def test_a_cut_text_fits_by_any_count_and_is_the_beginning(
+def test_a_truncated_text_fits_by_any_count_and_is_the_beginning(
     text: str, most: int
 ) -> None:
     kept = truncate(text, most)
@@ -42,15 +42,13 @@ def test_a_cut_text_fits_by_any_count_and_is_the_beginning(
 
 
 @given(texts, limits)
-def test_a_text_that_fits_is_not_cut(text: str, most: int) -> None:
+def test_a_text_that_fits_is_not_truncated(text: str, most: int) -> None:
     whole = readable(text)
     assert (truncate(text, most) == whole) is (len(whole.encode()) <= most)
 
 
 @given(texts.filter(bool), st.integers(min_value=16, max_value=200))
-def test_a_cut_is_not_inside_what_people_see_as_one_character(
-    text: str, most: int
-) -> None:
+def test_a_grapheme_is_never_split(text: str, most: int) -> None:
     kept, whole = truncate("a" + text, most), readable("a" + text)
     if kept == whole or not kept.isascii() and len(set(kept)) < 3:
         return  # nothing but one flag after another has no place to be cut
@@ -72,7 +70,9 @@ def test_a_cut_is_not_inside_what_people_see_as_one_character(
         ("", 5, ""),
     ],
 )
-def test_a_cut_text(text: str, most: int, kept: str) -> None:
+def test_a_text_is_truncated_to_whole_characters(
+    text: str, most: int, kept: str
+) -> None:
     assert truncate(text, most) == kept
 
 
@@ -83,9 +83,7 @@ def test_a_providers_sentence_can_be_stored(text: str) -> None:
 
 
 @given(texts.filter(lambda one: 0 < len(one) <= 500), texts)
-def test_every_text_that_is_sent_is_within_its_limit(
-    description: str, reference: str
-) -> None:
+def test_every_sent_text_is_within_its_limit(description: str, reference: str) -> None:
     asked = {
         "description": readable(description),
         "reference": readable(reference)[:100],

@@ -98,7 +98,7 @@ def test_a_payment_that_the_row_does_not_allow_is_refused(
         asked.check_for(account.name)
 
 
-def test_captures_leave_the_rest_on_hold_as_often_as_the_row_allows(
+def test_captures_keep_the_rest_on_hold_as_often_as_the_row_allows(
     account: Account,
 ) -> None:
     payment = account.held()
@@ -109,7 +109,7 @@ def test_captures_leave_the_rest_on_hold_as_often_as_the_row_allows(
         capture(payment, 100)
 
 
-def test_a_reference_has_the_form_that_the_row_gives(account: Account) -> None:
+def test_a_reference_has_the_form_of_the_row(account: Account) -> None:
     assert build_refs(account.name, Kind.CHARGE, "D17") == {"debit": "D17"}
     with pytest.raises(
         InvalidPayment, match="a charge at acme is identified by its debit"

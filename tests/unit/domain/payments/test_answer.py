@@ -25,5 +25,5 @@ def test_each_verdict_has_its_trigger(verdict: Verdict, trigger: Trigger) -> Non
     assert verdict.trigger is trigger
 
 
-def test_no_verdict_is_left_out() -> None:
+def test_every_verdict_has_a_trigger_of_its_own() -> None:
     assert len({verdict.trigger for verdict in Verdict}) == len(Verdict)

@@ -73,7 +73,7 @@ def test_each_dispute_state_is_open_or_ended_and_each_change_has_an_event() -> N
 
 
 @given(st.lists(disputes, max_size=8))
-def test_a_dispute_moves_no_operation_no_total_and_no_status(
+def test_a_dispute_changes_no_operation_no_total_and_no_status(
     read: list[Dispute],
 ) -> None:
     paid = captured()
@@ -117,7 +117,7 @@ def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
         assert its[-1].data["state"] == one.state
 
 
-def test_a_life_from_opened_to_won() -> None:
+def test_a_dispute_goes_from_opened_to_won() -> None:
     paid = captured()
     assert event_types(paid, dispute()) == [OPENED, WITHDRAWN]
     opened = apply_disputes(paid, dispute())
@@ -141,7 +141,7 @@ def test_dispute_first_read_at_its_end_has_all_events() -> None:
     assert event_types(paid, WON) == [OPENED, "dispute.won"]
 
 
-def test_an_appeal_opens_it_again_and_may_end_it_otherwise() -> None:
+def test_an_appeal_reopens_a_dispute_and_may_change_its_result() -> None:
     lost = apply_disputes(captured(), LOST)
     assert event_types(lost, dispute()) == [REOPENED]
     assert event_types(lost, WON) == [REINSTATED, "dispute.won"]
@@ -149,7 +149,7 @@ def test_an_appeal_opens_it_again_and_may_end_it_otherwise() -> None:
     assert event_types(apply_disputes(captured(), WON), closed) == ["dispute.closed"]
 
 
-def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() -> None:
+def test_a_later_deadline_or_an_escalated_inquiry_is_an_update() -> None:
     asked = dispute(inquiry=True, withdrawn=0)
     inquired = apply_disputes(captured(), asked)
     assert inquired.disputes[0].inquiry
@@ -160,7 +160,7 @@ def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() ->
     ]
 
 
-def test_an_event_says_what_a_merchant_must_know() -> None:
+def test_an_event_has_the_amount_reason_and_deadline_of_its_dispute() -> None:
     paid = captured()
     [opened, _] = apply_dispute(paid, snapshot(paid), now=NOW).pending_events
     assert dict(opened.data) == {
@@ -176,7 +176,7 @@ def test_an_event_says_what_a_merchant_must_know() -> None:
     assert lost.data["outcome"] == "lost"
 
 
-def test_its_operation_is_found_by_the_providers_id_before_ours() -> None:
+def test_the_disputed_operation_is_found_by_the_providers_id_before_ours() -> None:
     held = authorized()
     asked = follow_ups.capture(
         held, amount=None, final=None, id="op_2", origin=origin(), now=NOW
@@ -204,7 +204,7 @@ def test_dispute_of_an_unknown_operation_names_none() -> None:
     assert found.disputes[0].operation == paid.first_operation.id
 
 
-def test_a_reversal_of_its_own_is_kept_and_lost() -> None:
+def test_a_reversal_without_a_dispute_is_a_lost_dispute() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED, outcome=None)
     assert event_types(captured(), reversal) == [OPENED, WITHDRAWN, "dispute.lost"]
     assert apply_disputes(captured(), reversal).disputed == PRICE.minor
@@ -221,7 +221,7 @@ def test_reversal_by_a_known_dispute_changes_nothing(known: Dispute) -> None:
     assert event_types(apply_disputes(captured(), WON), reversal) != []
 
 
-def test_a_dispute_takes_the_place_of_the_reversal_that_it_caused() -> None:
+def test_a_dispute_replaces_the_reversal_that_it_caused() -> None:
     reversal = replace(LOST, id="re_1", reason=REVERSED)
     reversed_ = apply_disputes(captured(), reversal)
     assert event_types(reversed_, LOST) == [OPENED, "dispute.lost"]

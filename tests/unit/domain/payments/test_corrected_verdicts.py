@@ -56,7 +56,7 @@ def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Pay
 
 
 @pytest.mark.parametrize("verdict", NO)
-def test_a_charge_that_was_made_after_all_is_captured(verdict: Verdict) -> None:
+def test_a_charge_corrected_to_a_success_is_captured(verdict: Verdict) -> None:
     given = _said_no(payment(), verdict)
     assert given.first_operation.resolved_by_operator and given.captured == 0
     done = resolve_operation(
@@ -94,7 +94,7 @@ def test_repeated_refusal_by_an_operator_is_refused() -> None:
         )
 
 
-def test_money_that_is_on_hold_after_all_can_be_captured() -> None:
+def test_an_authorization_corrected_to_a_success_can_be_captured() -> None:
     held = authorized()
     fresh = replace(
         held.first_operation, state=State.QUEUED, moved=0, due_at=NOW, send=None
@@ -103,12 +103,12 @@ def test_money_that_is_on_hold_after_all_can_be_captured() -> None:
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
 
 
-def test_a_void_that_was_one_after_all_ends_the_hold() -> None:
+def test_a_void_corrected_to_a_success_ends_the_hold() -> None:
     done = _said_yes(_said_no(_asked(authorized(), void)))
     assert done.hold is not None and done.hold.ended is HoldEnd.VOIDED
 
 
-def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> None:
+def test_a_void_is_not_corrected_after_a_capture_of_its_amount() -> None:
     given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), void))
     other = _asked(given, partial(capture, amount=1200, final=False), "op_3")
     with pytest.raises(Conflict) as caught:
@@ -118,7 +118,7 @@ def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> 
     assert caught.value.reason == "not_enough_left"
 
 
-def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
+def test_a_capture_is_corrected_only_within_the_rest_of_the_hold() -> None:
     part = partial(capture, amount=1200, final=False)
     given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), part))
     assert _said_yes(given).captured == 1200
@@ -130,7 +130,7 @@ def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
     assert caught.value.reason == "not_enough_left"
 
 
-def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:
+def test_a_refund_is_corrected_only_within_the_refundable_rest() -> None:
     part = partial(refund, amount=1200, target=None)
     given = _said_no(_asked(captured(), part))
     assert _said_yes(given).refunded == 1200
@@ -151,7 +151,7 @@ def test_later_answer_replaces_an_operators_evidence() -> None:
     )
 
 
-def test_an_authorization_that_a_look_corrects_is_on_hold_again() -> None:
+def test_an_authorization_corrected_by_a_lookup_is_on_hold_again() -> None:
     held = authorized()
     ended = replace(held.first_operation, state=State.CANCELED, moved=0)
     given = replace(held, operations=(ended,), hold=None)

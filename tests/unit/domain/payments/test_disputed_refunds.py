@@ -34,7 +34,7 @@ def test_cost_of_a_lost_dispute_cannot_be_refunded() -> None:
     assert caught.value.reason == "nothing_to_refund"
 
 
-def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
+def test_a_charge_shared_by_several_captures_is_lost_for_all_of_them() -> None:
     """Stripe's disputes are of the charge, and each capture took a part of it."""
     refs = {"payment_intent": "pi_1", "charge": "ch_1"}
     first = replace(captured().first_operation, moved=1200, refs=refs)

@@ -88,7 +88,7 @@ def test_refusal_of_an_approved_order_needs_manual_review_too(verdict: Verdict) 
     )
 
 
-def test_success_of_either_order_is_the_payments() -> None:
+def test_success_of_either_order_is_that_of_the_payment() -> None:
     paid = _looked(_looked(_resent(), ACT), Answer(Verdict.SUCCEEDED, PRICE, REFS))
     assert (paid.status, paid.captured) == (Status.CAPTURED, PRICE.minor)
 

@@ -323,7 +323,7 @@ def test_resolved_refund_gets_the_reference_of_the_external_one() -> None:
     assert (len(others(both)), both.refunded) == (1, 1000)
 
 
-def test_a_capture_of_all_ends_the_hold_and_what_waits_for_it() -> None:
+def test_a_full_external_capture_ends_the_hold_and_rejects_a_waiting_capture() -> None:
     asked = asking_capture(held(), 700, final=True)
     after = seen(asked, taken(1999, final=True))
     assert (after.captured, after.status) == (1999, Status.CAPTURED)
@@ -335,7 +335,7 @@ def test_a_capture_of_all_ends_the_hold_and_what_waits_for_it() -> None:
     assert (again.captured, len(again.operations)) == (1999, 3)
 
 
-def test_a_capture_of_a_part_leaves_what_the_provider_leaves() -> None:
+def test_an_external_partial_capture_leaves_the_rest_that_the_provider_leaves() -> None:
     released = seen(held(), taken(500, final=True))
     assert (released.captured, released.capturable) == (500, 0)
     kept = seen(held(multicapture=True), taken(500))
@@ -349,7 +349,7 @@ def test_a_capture_of_a_part_leaves_what_the_provider_leaves() -> None:
     assert (ended.captured, ended.capturable) == (800, 0)
 
 
-def test_a_capture_that_no_longer_fits_ends_and_one_that_does_stays() -> None:
+def test_a_waiting_capture_is_rejected_only_if_it_exceeds_the_rest() -> None:
     asked = asking_capture(held(multicapture=True), 1000, final=False)
     assert seen(asked, taken(999)).operations[1].state is State.QUEUED
     gone = seen(asked, taken(1000))
@@ -357,7 +357,7 @@ def test_a_capture_that_no_longer_fits_ends_and_one_that_does_stays() -> None:
     assert (gone.captured, gone.capturable) == (1000, 999)
 
 
-def test_a_void_of_ours_that_waits_is_left_to_the_provider() -> None:
+def test_a_waiting_void_stays_queued_after_an_external_capture() -> None:
     held_there = held(multicapture=True)
     asked = stored(void(held_there, id="op_v", origin=origin("op_v"), now=NOW))
     after = seen(asked, taken(500))
@@ -372,7 +372,7 @@ def test_external_capture_over_the_hold_is_not_recorded() -> None:
     assert after.first_operation.due_at is not None
 
 
-def test_a_capture_of_others_that_is_pending_ends_no_hold_yet() -> None:
+def test_a_pending_external_capture_ends_no_hold() -> None:
     pending = taken(500, "CAP1", verdict=Verdict.PENDING, final=True)
     before = seen(held(), pending)
     assert (before.captured, before.capture_reserved, before.capturable) == (0, 500, 0)
@@ -380,13 +380,13 @@ def test_a_capture_of_others_that_is_pending_ends_no_hold_yet() -> None:
     assert (after.captured, after.capturable) == (500, 0)
 
 
-def test_a_refund_of_a_capture_of_others_in_one_look() -> None:
+def test_one_lookup_finds_an_external_capture_and_its_refund() -> None:
     back = refunded(300)
     after = seen(held(), back, taken(1999, final=True))
     assert (after.captured, after.refunded) == (1999, 300)
 
 
-def test_a_refund_of_a_charge_that_several_captures_share() -> None:
+def test_a_refund_of_a_charge_shared_by_several_captures_is_recorded() -> None:
     """It is of the whole charge: no capture alone has to have enough."""
     parts = seen(held(multicapture=True), taken(900))
     parts = seen(parts, taken(1500))
@@ -439,7 +439,7 @@ def test_external_void_has_an_event_with_the_released_amount() -> None:
     ]
 
 
-def test_a_reversal_or_lost_dispute_is_no_refund_of_others() -> None:
+def test_a_reversal_or_lost_dispute_is_no_external_refund() -> None:
     lost = dispute(state=DisputeState.LOST)
     known = stored(apply_dispute(paid(), snapshot(paid(), lost), now=NOW))
     assert others(seen(known, refunded(1999))) == []
@@ -529,7 +529,7 @@ def test_captures_of_all_sources_stay_within_the_hold(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SUCCEEDED, Verdict.PENDING])
-def test_a_capture_that_others_made_instead_declines_ours(verdict: Verdict) -> None:
+def test_an_external_capture_in_place_of_ours_declines_ours(verdict: Verdict) -> None:
     theirs = ExternalMovement(Kind.CAPTURE, verdict, PRICE, {"capture": "cap_1"})
     answer = decline_captured_elsewhere((theirs,), request_id="req_1")
     assert answer.verdict is Verdict.DECLINED and answer.failure is not None

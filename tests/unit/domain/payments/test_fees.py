@@ -43,7 +43,7 @@ def _refunded(paid: Payment, fee: Fee | None) -> Payment:
     return settle(sending(stored(asked)), back, now=NOW, jitter=0)
 
 
-def test_a_fee_that_the_answer_has_is_the_operation_s_and_the_payment_s() -> None:
+def test_the_fee_of_an_answer_is_stored_with_operation_and_payment() -> None:
     paid = settle(sending(payment()), PAID, now=NOW, jitter=0)
     assert (paid.first_operation.fee, paid.fee) == (FEE, FEE)
 
@@ -57,7 +57,7 @@ def test_late_fee_is_found_by_the_next_lookup_and_kept() -> None:
     assert _looked(known, replace(PAID, fee=None)).first_operation.fee == FEE
 
 
-def test_a_correction_keeps_the_fee_that_was_paid() -> None:
+def test_a_correction_keeps_the_paid_fee() -> None:
     paid = _looked(captured(), PAID)
     failed = _looked(paid, Answer(Verdict.DECLINED, failure=Failure("no", "No.")))
     assert (failed.first_operation.state, failed.first_operation.fee) == (
@@ -75,14 +75,14 @@ def test_a_correction_keeps_the_fee_that_was_paid() -> None:
         (None, FEE),
     ],
 )
-def test_a_payment_s_fee_is_the_sum_in_one_currency(
+def test_the_fee_of_a_payment_is_the_sum_in_one_currency(
     fee: Fee | None, sum_: Fee | None
 ) -> None:
     assert _refunded(_looked(captured(), PAID), fee).fee == sum_
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20))
-def test_no_fee_is_lost_in_the_sum(minors: list[int]) -> None:
+def test_the_sum_has_every_fee(minors: list[int]) -> None:
     first = captured().first_operation
     operations = tuple(replace(first, fee=Fee(minor, "USD")) for minor in minors)
     paid = replace(captured(), operations=(*operations, replace(first, fee=None)))

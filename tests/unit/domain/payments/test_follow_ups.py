@@ -54,7 +54,7 @@ def test_stripe_releases_the_rest_after_a_capture() -> None:
     assert (done.status, done.captured) == (Status.CAPTURED, 600)
 
 
-def test_a_final_capture_that_failed_leaves_the_rest_to_capture() -> None:
+def test_a_failed_final_capture_leaves_the_rest_capturable() -> None:
     failed = turned_down(capture(authorized(), 600))
     assert (failed.status, failed.capturable) == (Status.AUTHORIZED, 1999)
 
@@ -64,7 +64,7 @@ def test_paypal_releases_the_rest_after_a_final_capture() -> None:
     assert (done.status, done.capturable) == (Status.CAPTURED, 0)
 
 
-def test_no_capture_releases_what_another_one_may_still_take() -> None:
+def test_a_capture_releases_no_amount_reserved_by_another() -> None:
     part = capture(authorized(provider=PAYPAL), 600)
     with pytest.raises(Conflict) as refused:
         capture(part, 600, final=True)
@@ -83,7 +83,7 @@ def test_no_capture_releases_what_another_one_may_still_take() -> None:
         (Verdict.CANCELED, HoldEnd.VOIDED, Status.VOIDED),
     ],
 )
-def test_a_capture_learns_that_the_hold_has_ended(
+def test_a_capture_refused_for_an_ended_hold_ends_it(
     verdict: Verdict, end: HoldEnd, status: Status
 ) -> None:
     late = turned_down(capture(authorized()), verdict)
@@ -119,7 +119,7 @@ def test_capture_without_a_hold_is_refused(given: Payment, words: str) -> None:
     assert refused.value.reason == "nothing_to_capture"
 
 
-def test_a_void_releases_what_is_on_hold() -> None:
+def test_a_void_releases_the_hold() -> None:
     asked = void(authorized())
     assert (asked.operations[-1].amount, asked.capturable) == (1999, 0)
     done = succeeded(asked)
@@ -133,12 +133,12 @@ def test_a_void_after_a_capture_of_a_part_leaves_that_part() -> None:
     assert (done.status, done.captured, done.capturable) == (Status.CAPTURED, 600, 0)
 
 
-def test_a_void_that_came_too_late_leaves_the_hold_to_what_ended_it() -> None:
+def test_a_void_of_an_expired_hold_marks_it_as_expired() -> None:
     late = turned_down(void(authorized()), Verdict.EXPIRED)
     assert late.status is Status.EXPIRED
 
 
-def test_of_a_capture_and_a_void_the_first_wins() -> None:
+def test_the_first_of_a_capture_and_a_void_is_accepted() -> None:
     with pytest.raises(Conflict) as refused:
         void(capture(authorized(provider=PAYPAL), 5))
     assert refused.value.reason == "capture_under_way"
@@ -167,7 +167,7 @@ def test_claimed_operation_is_not_canceled() -> None:
         void(sending(payment()))
 
 
-def test_the_operation_that_a_key_made_is_found() -> None:
+def test_an_operation_is_found_by_its_key() -> None:
     paid = refund(captured(), 5)
     assert paid.find_by_key("op_1") == paid.operations[-1]
     assert paid.find_by_key("nobodys") is None
@@ -191,7 +191,7 @@ def test_stripe_capture_with_final_false_is_refused() -> None:
         (ProviderName.STRIPE, "MGA", 150),
     ],
 )
-def test_a_part_that_the_provider_has_no_units_for_is_refused(
+def test_a_part_without_units_at_the_provider_is_refused(
     provider: ProviderName, currency: str, part: int
 ) -> None:
     price = Money(150_000, currency)
@@ -205,7 +205,7 @@ def test_a_part_that_the_provider_has_no_units_for_is_refused(
     assert refund(paid, 5000).refund_reserved == 5000
 
 
-def test_a_rest_that_the_provider_has_no_units_for_is_refused_as_such() -> None:
+def test_a_rest_without_units_at_the_provider_is_refused_as_such() -> None:
     price = Money(150_000, "HUF")
     paid = succeeded(capture(authorized(provider=PAYPAL, amount=price)))
     [*_, taken] = paid.operations

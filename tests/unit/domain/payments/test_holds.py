@@ -27,7 +27,7 @@ def _ending(held: Payment) -> Payment:
     return stored(advance_hold(warned, now=NOW + 7 * DAY))
 
 
-def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
+def test_a_warning_comes_a_day_before_the_end_of_a_hold() -> None:
     held = authorized()
     assert held.due_at == NOW + 6 * DAY
     warned = advance_hold(held, now=NOW + 6 * DAY)
@@ -36,14 +36,14 @@ def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
     assert warned.due_at == NOW + 7 * DAY
 
 
-def test_end_of_the_guaranteed_time_is_warned_of_as_well() -> None:
+def test_a_warning_comes_before_the_end_of_the_guaranteed_time() -> None:
     held = authorized()
     assert held.hold is not None
     hold = replace(held.hold, honored_until=NOW + 3 * DAY)
     assert replace(held, hold=hold).due_at == NOW + 2.5 * DAY
 
 
-def test_a_hold_without_an_end_needs_nothing() -> None:
+def test_a_hold_without_an_end_has_no_work() -> None:
     held = authorized()
     assert held.hold is not None
     endless = replace(held, hold=replace(held.hold, expires_at=None))
@@ -60,7 +60,7 @@ def test_a_hold_without_an_end_needs_nothing() -> None:
         (Verdict.CANCELED, HoldEnd.VOIDED, Status.VOIDED),
     ],
 )
-def test_a_hold_ends_when_the_provider_says_so(
+def test_a_hold_ends_by_the_providers_answer_to_a_lookup(
     verdict: Verdict, end: HoldEnd, status: Status
 ) -> None:
     ending = _ending(authorized())

@@ -13,13 +13,15 @@ bodies = st.dictionaries(names, values, max_size=3)
 
 
 @given(bodies)
-def test_the_order_of_fields_is_no_difference(body: dict[str, object]) -> None:
+def test_the_order_of_fields_does_not_change_the_fingerprint(
+    body: dict[str, object],
+) -> None:
     turned = dict(reversed(list(body.items())))
     assert compute_fingerprint(turned) == compute_fingerprint(body)
 
 
 @given(bodies, names)
-def test_a_field_that_is_null_is_as_good_as_absent(
+def test_a_null_field_has_the_fingerprint_of_an_absent_one(
     body: dict[str, object], name: str
 ) -> None:
     absent = {key: value for key, value in body.items() if key != name}
@@ -35,7 +37,7 @@ def test_other_bodies_have_other_fingerprints(
     )
 
 
-def test_a_provider_key_names_the_intent_and_not_the_try() -> None:
+def test_a_provider_key_is_derived_from_operation_and_generation() -> None:
     assert derive_provider_key("op_1", 1) == derive_provider_key("op_1", 1)
     assert len({derive_provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
 

@@ -132,7 +132,7 @@ def test_a_dead_letter_is_queued_again_with_its_key_and_a_new_budget() -> None:
     assert sent.first_operation.send.key == dead.first_operation.send.key
 
 
-def test_a_dead_letter_that_spent_all_its_tries_has_them_again() -> None:
+def test_a_replayed_dead_letter_has_all_its_tries_again() -> None:
     dead = _dead()
     spent = replace(dead.first_operation, attempts=TRANSIENT.max_tries or 0)
     dead = replace(dead, operations=(spent,))
@@ -145,7 +145,7 @@ def test_a_dead_letter_that_spent_all_its_tries_has_them_again() -> None:
     )
 
 
-def test_a_review_is_resumed_as_unknown_with_its_send() -> None:
+def test_a_sent_operation_in_review_is_resumed_as_unknown() -> None:
     again = replay_operation(REVIEW, REVIEW.first_operation, WHO, now=NOW)
     assert (again.first_operation.state, again.first_operation.send) == (
         State.UNKNOWN,
@@ -154,7 +154,7 @@ def test_a_review_is_resumed_as_unknown_with_its_send() -> None:
     assert sending(again).first_operation.state is State.UNKNOWN
 
 
-def test_a_review_that_was_never_sent_is_queued() -> None:
+def test_an_unsent_operation_in_review_is_queued() -> None:
     again = replay_operation(UNPREPARED, UNPREPARED.first_operation, WHO, now=NOW)
     assert again.first_operation.state is State.QUEUED
 
@@ -215,7 +215,7 @@ def test_void_resolved_by_an_operator_moves_no_money() -> None:
 
 
 @pytest.mark.parametrize("kind", ["capture", "void"])
-def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
+def test_a_discarded_follow_up_leaves_the_money_on_hold(kind: str) -> None:
     asks: dict[str, Callable[..., Payment]] = {
         "capture": partial(capture, amount=None, final=False),
         "void": void,
@@ -231,7 +231,7 @@ def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
 
 
-def test_a_replay_of_a_set_names_it() -> None:
+def test_the_event_of_a_replay_names_its_set() -> None:
     who, dead = replace(WHO, replay="rpl_1"), _dead()
     again = replay_operation(dead, dead.first_operation, who, now=MUCH_LATER)
     assert again.pending_events[-1].data["replay_set"] == "rpl_1"
@@ -319,7 +319,7 @@ def test_resolved_operation_with_a_reference_can_be_refunded(
         (Evidence(Verdict.CANCELED, amount=1999), "as"),
     ],
 )
-def test_evidence_that_cannot_be_of_the_operation_is_refused(
+def test_evidence_that_does_not_fit_the_operation_is_refused(
     evidence: Evidence, field: str
 ) -> None:
     with pytest.raises(InvalidPayment) as refused:
@@ -327,7 +327,7 @@ def test_evidence_that_cannot_be_of_the_operation_is_refused(
     assert refused.value.field == field
 
 
-def test_an_amount_that_a_provider_has_no_units_for_is_refused() -> None:
+def test_an_amount_without_units_at_the_provider_is_refused() -> None:
     forints = submission(provider=ProviderName.PAYPAL, amount=Money(150_000, "HUF"))
     asked = sending(payment(asked=forints))
     review = stored(settle(asked, NeedsReview("odd"), now=NOW, jitter=0))
@@ -412,7 +412,7 @@ def test_a_follow_up_of_an_object_without_a_reference_is_refused(
         (ProviderName.PAYPAL, "2GG279541U471931P"),
     ],
 )
-def test_a_success_without_a_reference_is_given_one(
+def test_a_success_without_a_reference_gets_one(
     provider: ProviderName, ref: str
 ) -> None:
     asked = payment(asked=submission(provider=provider))
@@ -439,7 +439,7 @@ def test_a_success_without_a_reference_is_given_one(
     ).refund_reserved == (1500)
 
 
-def test_a_resolved_operation_is_of_the_amount_that_moved() -> None:
+def test_a_resolved_operation_has_the_moved_amount() -> None:
     part = Evidence(Verdict.SUCCEEDED, "pi_3NirD82eZvKYlo2C", 1500)
     done = stored(resolve_operation(REVIEW, REVIEW.first_operation, part, WHO, now=NOW))
     assert (done.first_operation.amount, done.first_operation.moved, done.captured) == (
@@ -460,7 +460,7 @@ def test_a_resolved_operation_is_of_the_amount_that_moved() -> None:
     assert (event["amount"], event["amount_asked"]) == (1500, 1999)
 
 
-def test_corrected_refusal_has_the_amount_that_moved() -> None:
+def test_corrected_refusal_has_the_moved_amount() -> None:
     no = Evidence(Verdict.CANCELED)
     given = stored(resolve_operation(REVIEW, REVIEW.first_operation, no, WHO, now=NOW))
     done = resolve_operation(

@@ -118,7 +118,7 @@ def test_operation_waiting_for_the_payer_is_looked_up_at_growing_intervals() -> 
         (NeedsReview("nothing_to_look_up"), timedelta(hours=1)),
     ],
 )
-def test_a_payer_who_never_acts_is_nobody_elses_matter(
+def test_an_abandoned_approval_ends_its_lookups_without_a_review(
     answer: Answer | Exception, after: timedelta
 ) -> None:
     waiting = _acting()
@@ -148,7 +148,7 @@ def test_approved_operation_is_sent_with_a_new_key() -> None:
     assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
 
 
-def test_an_approval_that_a_send_meets_is_carried_out_as_well() -> None:
+def test_a_send_answered_as_approved_is_queued_to_be_carried_out() -> None:
     approved = settle(sending(payment()), AGREED, now=NOW, jitter=0)
     assert (approved.first_operation.state, approved.first_operation.approved) == (
         State.QUEUED,
@@ -156,7 +156,7 @@ def test_an_approval_that_a_send_meets_is_carried_out_as_well() -> None:
     )
 
 
-def test_what_was_approved_and_lost_is_not_sent_anew_before_it_can_not_arrive() -> None:
+def test_a_lost_approved_send_gets_a_new_key_only_once_it_cannot_arrive() -> None:
     unknown = stored(settle(_carrying_out(), LookupRequired(), now=SOON, jitter=0))
     early = _looked(unknown, AGREED, SOON - NOW)
     assert (early.first_operation.state, early.first_operation.provider_key) == (
@@ -177,7 +177,7 @@ def test_approved_order_in_answer_to_its_own_capture_needs_manual_review() -> No
     assert puzzled.first_operation.state is State.REVIEW
 
 
-def test_a_payer_who_is_asked_a_second_time_approves_a_second_time() -> None:
+def test_a_second_request_for_the_payer_needs_a_second_approval() -> None:
     acting = stored(settle(_carrying_out(), ACT, now=SOON, jitter=0))
     assert (acting.status, acting.first_operation.approved) == (
         Status.REQUIRES_ACTION,

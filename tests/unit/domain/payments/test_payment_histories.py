@@ -120,7 +120,7 @@ histories: Final = st.lists(st.tuples(steps, pauses), max_size=25)
 
 
 @given(st.sampled_from(CaptureMethod), st.sampled_from([*ProviderName]), histories)
-def test_no_history_breaks_what_a_payment_promises(
+def test_the_invariants_of_a_payment_hold_in_every_history(
     method: CaptureMethod,
     provider: ProviderName,
     history: list[tuple[Step, timedelta]],

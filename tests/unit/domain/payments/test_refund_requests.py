@@ -54,7 +54,7 @@ def test_refund_over_the_rest_is_refused() -> None:
         refund(refund(paid, 1200), 800)
 
 
-def test_a_refund_is_of_the_first_capture_that_has_enough_or_of_the_one_named() -> None:
+def test_a_refund_goes_to_the_named_capture_or_the_first_with_enough_left() -> None:
     part = succeeded(capture(authorized(provider=PAYPAL), 600))
     both = succeeded(capture(part))
     first, second = both.operations[1:3]
@@ -69,7 +69,7 @@ def test_a_refund_is_of_the_first_capture_that_has_enough_or_of_the_one_named() 
         refund(both, of="op_none")
 
 
-def test_all_that_is_left_of_several_captures_is_refunded_one_by_one() -> None:
+def test_the_rest_of_several_captures_is_refunded_one_by_one() -> None:
     part = succeeded(capture(authorized(provider=PAYPAL), 600))
     both = succeeded(capture(part))
     first, second = both.operations[1:3]

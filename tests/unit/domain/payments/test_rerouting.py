@@ -178,7 +178,7 @@ def test_payment_that_an_account_may_have_waits_at_an_open_breaker(
     )
 
 
-def test_a_send_that_was_written_down_and_not_answered_waits() -> None:
+def test_a_recorded_send_without_an_answer_waits() -> None:
     assert reroute_around_outage(stored(sending(routed_payment())), now=LATER) is None
 
 

@@ -61,7 +61,7 @@ def test_refusal_is_final_once_no_send_can_be_on_its_way() -> None:
     assert seen.operations[-1].state is State.DECLINED
 
 
-def test_operation_in_review_waits_for_that_as_well() -> None:
+def test_operation_in_review_waits_for_the_last_send_too() -> None:
     given = _refunding(sends=2)
     review = replace(given.operations[-1], state=State.REVIEW)
     given = replace(given, operations=(given.first_operation, review))

@@ -10,18 +10,18 @@ from domain.payments.states import State
 
 
 @pytest.mark.parametrize("reason", ReviewReason)
-def test_a_stored_reason_stands_for_itself(reason: ReviewReason) -> None:
+def test_a_stored_reason_is_read_as_itself(reason: ReviewReason) -> None:
     assert ReviewReason.of(reason.value) is reason
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_reason_with_a_detail_stands_for_its_family(family: ReviewReason) -> None:
+def test_a_reason_with_a_detail_is_read_as_its_family(family: ReviewReason) -> None:
     assert ReviewReason.of(family.with_detail("restricted")) is family
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("state", State)
-def test_an_answer_that_the_state_does_not_allow_is_out_of_turn(
+def test_an_answer_that_the_state_forbids_is_out_of_turn(
     verdict: Verdict, state: State
 ) -> None:
     code = out_of_turn(verdict, state)

@@ -105,7 +105,7 @@ def test_the_second_place_is_drawn_by_weight_as_well() -> None:
     assert second["acct_2"] == pytest.approx(3 * second["acct_1"], rel=0.02)
 
 
-def test_a_token_of_stripes_goes_to_stripe_first_and_to_paypal_without_it() -> None:
+def test_a_stripe_token_goes_to_stripe_first_and_is_left_out_at_paypal() -> None:
     those = (Candidate(THREE, weight=1000), Candidate(ONE, weight=0))
     wanted = submission(provider=None)
     assert choose_accounts(Routes(those), wanted, draw=0.5) == (ONE, THREE)
@@ -113,13 +113,15 @@ def test_a_token_of_stripes_goes_to_stripe_first_and_to_paypal_without_it() -> N
     assert wanted.payment_method_for(PAYPAL) is None
 
 
-def test_without_a_token_only_paypal_can_take_it() -> None:
+def test_a_payment_without_a_token_goes_only_to_paypal() -> None:
     those = (Candidate(THREE), Candidate(ONE))
     wanted = submission(provider=None, payment_method=None)
     assert choose_accounts(Routes(those), wanted, draw=0.1) == (THREE,)
 
 
-def test_a_merchant_without_accounts_pays_at_the_deployments_and_says_which() -> None:
+def test_a_merchant_without_accounts_uses_the_deployments_and_names_the_provider() -> (
+    None
+):
     assert choose_accounts(Routes(), submission(), draw=0.9) == (Account.own(STRIPE),)
     with pytest.raises(InvalidPayment) as caught:
         choose_accounts(Routes(), submission(provider=None), draw=0.9)

@@ -62,7 +62,9 @@ def _checked(asked: Submission) -> None:
         replace(PAYER, multicapture=True, capture=CaptureMethod.MANUAL),
     ],
 )
-def test_what_a_provider_can_save_or_use_passes(asked: Submission) -> None:
+def test_a_method_that_the_provider_can_save_or_use_is_accepted(
+    asked: Submission,
+) -> None:
     _checked(asked)
 
 
@@ -84,9 +86,7 @@ def test_what_a_provider_can_save_or_use_passes(asked: Submission) -> None:
         (replace(STRIPE, multicapture=True), "multicapture"),
     ],
 )
-def test_what_contradicts_itself_names_the_field_at_fault(
-    asked: Submission, field: str
-) -> None:
+def test_a_contradiction_names_the_invalid_field(asked: Submission, field: str) -> None:
     with pytest.raises(InvalidPayment) as caught:
         _checked(asked)
     assert caught.value.field == field
@@ -102,7 +102,7 @@ def test_what_contradicts_itself_names_the_field_at_fault(
         return_url=st.sampled_from([None, "https://shop.example/back"]),
     )
 )
-def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
+def test_an_accepted_payment_uses_or_saves_a_method_only_where_possible(
     asked: Submission,
 ) -> None:
     try:
@@ -182,9 +182,7 @@ def test_payment_without_a_movement_saves_no_method() -> None:
     assert settle(sending(payment()), no, now=NOW, jitter=0).due_at is None
 
 
-def test_where_no_provider_was_named_the_customer_is_stripe_s_and_paypal_has_none() -> (
-    None
-):
+def test_a_customer_without_a_named_provider_belongs_to_stripe_alone() -> None:
     asked = replace(STRIPE, provider=None, customer="cus_ann", off_session=True)
     asked.check_for(ProviderName.STRIPE)
     assert asked.customer_for(ProviderName.STRIPE) == "cus_ann"

@@ -56,7 +56,7 @@ WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
-def test_money_that_moved_is_the_merchants() -> None:
+def test_a_successful_charge_captures_the_whole_amount() -> None:
     done = settle(_running(), PAID, now=NOW, jitter=0)
     assert (done.authorized, done.captured, done.refunded) == (1999, 1999, 0)
     assert (done.status, done.due_at, done.is_settled) == (Status.CAPTURED, None, True)
@@ -94,7 +94,7 @@ def test_movement_without_a_success_needs_manual_review(verdict: Verdict) -> Non
     assert (odd.first_operation.state, odd.captured) == (State.REVIEW, 0)
 
 
-def test_a_decline_is_final_and_says_why() -> None:
+def test_a_decline_is_final_and_has_its_reason() -> None:
     declined = settle(_running(), DECLINE, now=NOW, jitter=0)
     assert (declined.status, declined.captured) == (Status.FAILED, 0)
     assert declined.last_error == DECLINE.failure
@@ -131,7 +131,7 @@ def test_answer_without_a_wait_gets_the_default_one(
     assert waiting.first_operation.waiting_for == whom
 
 
-def test_what_was_not_executed_is_tried_again_with_the_same_key_and_body() -> None:
+def test_a_send_that_was_not_executed_is_retried_with_the_same_key_and_body() -> None:
     retrying = settle(_running(), NotExecuted("busy"), now=NOW, jitter=1.0)
     assert (retrying.first_operation.state, retrying.due_at) == (
         State.RETRYING,
@@ -147,7 +147,7 @@ def test_what_was_not_executed_is_tried_again_with_the_same_key_and_body() -> No
     assert resent.first_operation.started_at == NOW
 
 
-def test_a_provider_that_asks_for_time_gets_it() -> None:
+def test_a_retry_waits_as_long_as_the_provider_asks() -> None:
     error = NotExecuted("busy", retry_after=timedelta(minutes=7))
     retrying = settle(_running(), error, now=NOW, jitter=0)
     assert retrying.due_at == NOW + timedelta(minutes=7)
@@ -220,7 +220,7 @@ def test_unattributed_refusal_of_a_resend_makes_a_lookup_due(
     assert open_.first_operation.needs_lookup(now=NOW)
 
 
-def test_lookup_follows_where_a_resend_would_prove_nothing() -> None:
+def test_a_lookup_is_due_if_a_resend_would_prove_nothing() -> None:
     open_ = settle(_running(), LookupRequired("repeated_500"), now=NOW, jitter=0)
     assert (open_.first_operation.state, open_.first_operation.lookups_since) == (
         State.UNKNOWN,
@@ -237,7 +237,7 @@ def test_absence_in_the_answer_to_a_send_needs_manual_review() -> None:
 @pytest.mark.parametrize(
     "answer", [PAID, replace(DECLINE, refs={"payment_intent": "pi_1"})]
 )
-def test_evidence_settles_what_was_unknown(answer: Answer) -> None:
+def test_evidence_settles_an_unknown_outcome(answer: Answer) -> None:
     settled = settle(sending(_unknown(), now=NOW), answer, now=NOW, jitter=0)
     assert settled.is_settled
     assert settled.captured == (1999 if answer.moved else 0)
@@ -255,7 +255,7 @@ def test_review_has_the_providers_reason() -> None:
     assert review.pending_events[-1].data["provider_request_id"] == "req_1"
 
 
-def test_what_is_not_permitted_waits_for_the_right_and_spends_no_attempt() -> None:
+def test_an_operation_without_permission_waits_and_spends_no_attempt() -> None:
     waiting = settle(_running(), NotPermitted("denied"), now=NOW, jitter=1.0)
     assert (waiting.first_operation.state, waiting.first_operation.attempts) == (
         State.RETRYING,
@@ -275,7 +275,7 @@ def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:
 @pytest.mark.parametrize(
     "verdict", [Verdict.DECLINED, Verdict.EXPIRED, Verdict.ACTION_REQUIRED]
 )
-def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
+def test_an_answer_with_the_known_object_settles_an_unknown_outcome(
     verdict: Verdict,
 ) -> None:
     ours = Answer(verdict, refs={"order": "O-1"})
@@ -343,7 +343,7 @@ def _voiding() -> Payment:
         NeedsReview("status_processing"),
     ],
 )
-def test_a_void_that_is_refused_has_the_waiting_charge_looked_up_at_once(
+def test_a_refused_void_makes_a_lookup_of_the_waiting_charge_due_at_once(
     outcome: Answer | ProviderError,
 ) -> None:
     done = settle(_voiding(), outcome, now=NOW, jitter=0)
@@ -358,7 +358,7 @@ def test_a_void_that_is_refused_has_the_waiting_charge_looked_up_at_once(
     assert done.next_action == NextAction("https://bank.example")
 
 
-def test_a_void_that_succeeds_ends_the_waiting_charge() -> None:
+def test_a_successful_void_ends_the_waiting_charge() -> None:
     done = settle(_voiding(), Answer(Verdict.SUCCEEDED), now=NOW, jitter=0)
     assert (done.first_operation.state, done.due_at) == (State.CANCELED, None)
     assert done.next_action is None

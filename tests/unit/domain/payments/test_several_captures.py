@@ -70,12 +70,12 @@ def test_rest_stays_on_hold_until_a_final_capture() -> None:
     assert last.hold is not None and last.hold.ended is HoldEnd.CAPTURED
 
 
-def test_parts_that_take_the_whole_end_the_hold() -> None:
+def test_captures_of_the_whole_amount_end_the_hold() -> None:
     whole = done(done(taken(taken(held(), 500, final=False), 1499, final=False)))
     assert (whole.status, whole.captured) == (Status.CAPTURED, 1999)
 
 
-def test_two_parts_may_be_under_way_and_neither_has_what_the_other_may_take() -> None:
+def test_two_captures_under_way_reserve_separate_amounts() -> None:
     two = taken(taken(held(), 1000, final=False), 900, final=False)
     assert (two.capture_reserved, two.capturable) == (1900, 99)
     with pytest.raises(Conflict) as caught:
@@ -84,7 +84,7 @@ def test_two_parts_may_be_under_way_and_neither_has_what_the_other_may_take() ->
 
 
 @pytest.mark.parametrize("final", [None, True])
-def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) -> None:
+def test_a_capture_releases_the_rest_by_default(final: bool | None) -> None:
     assert taken(held(), 500, final=final).operations[-1].final
     with pytest.raises(Conflict) as caught:
         taken(taken(held(), 500, final=False), 600, final=final)
@@ -101,7 +101,7 @@ def test_refusal_of_a_second_capture_has_its_reason(asked: bool, words: str) -> 
     assert caught.value.reason == "releases_the_rest"
 
 
-def test_the_rest_stays_on_hold_a_bounded_number_of_times() -> None:
+def test_the_number_of_captures_that_keep_the_rest_on_hold_is_bounded() -> None:
     here = held()
     for _ in range(MOST_PARTS):
         here = taken(here, 1, final=False)
@@ -145,7 +145,7 @@ def test_expired_rest_is_found_by_a_lookup_of_the_authorization() -> None:
     st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), max_size=12),
     st.booleans(),
 )
-def test_no_captures_take_more_than_is_held(
+def test_captures_never_exceed_the_hold(
     wishes: list[tuple[int, bool, bool]], allowed: bool
 ) -> None:
     here = held(allowed=allowed)

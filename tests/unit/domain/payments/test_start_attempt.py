@@ -37,7 +37,7 @@ def _unknown() -> Payment:
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
-def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
+def test_a_send_is_recorded_with_its_key_body_and_window() -> None:
     sent = sending(payment(), now=NOW, body='{"a": 1}')
     send = sent.first_operation.send
     assert send is not None

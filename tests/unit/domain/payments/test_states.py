@@ -32,7 +32,7 @@ def test_any_triggers_move_by_the_table_or_not_at_all(triggers: list[Trigger]) -
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - TERMINAL))
-def test_every_state_that_is_not_final_has_a_way_to_one_that_is(state: State) -> None:
+def test_a_final_state_is_reachable_from_every_other(state: State) -> None:
     assert _reachable(state) & TERMINAL
 
 
@@ -49,7 +49,7 @@ def test_every_trigger_moves_something() -> None:
     assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
 
 
-def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() -> None:
+def test_each_state_is_exactly_one_of_final_with_work_waiting_or_stuck() -> None:
     assert TERMINAL | STATES_WITH_WORK | WAITING | STUCK == set(State)
     assert len(TERMINAL) + len(STATES_WITH_WORK) + len(WAITING) + len(STUCK) == len(
         State
@@ -60,18 +60,18 @@ def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() 
 @pytest.mark.parametrize(
     "verdict", sorted(set(Verdict) - {Verdict.ABSENT, Verdict.REJECTED})
 )
-def test_whatever_a_provider_answers_moves_what_was_sent(
+def test_every_answer_of_a_provider_moves_a_sent_operation(
     state: State, verdict: Verdict
 ) -> None:
     assert (state, verdict.trigger) in TRANSITIONS
 
 
-def test_no_timer_ends_what_is_unknown() -> None:
+def test_no_timer_ends_an_unknown_outcome() -> None:
     for trigger in (Trigger.GAVE_UP, Trigger.NOT_EXECUTED, Trigger.LEASE_EXPIRED):
         assert TRANSITIONS.get((State.UNKNOWN, trigger), State.UNKNOWN) is State.UNKNOWN
 
 
-def test_nothing_leads_from_unknown_to_what_sends_anew() -> None:
+def test_unknown_never_leads_to_a_state_with_a_new_send() -> None:
     # An approved order is another request, and the order takes money once.
     after = {
         to
@@ -90,7 +90,7 @@ def test_only_proof_of_absence_leads_from_unknown_to_a_retry() -> None:
     assert leading == {Trigger.ABSENT}
 
 
-def test_a_correction_moves_only_what_is_final_to_what_is_final() -> None:
+def test_a_correction_leads_only_from_a_final_state_to_another() -> None:
     for (state, trigger), after in CORRECTIONS.items():
         assert {state, after} <= TERMINAL
         assert (state, trigger) not in TRANSITIONS

@@ -25,7 +25,9 @@ PAYPAL = submission(provider=ProviderName.PAYPAL, payment_method=None)
         submission(execute_at=NOW + MAX_SCHEDULE),
     ],
 )
-def test_what_a_provider_can_carry_out_passes(asked: Submission) -> None:
+def test_a_payment_that_the_provider_can_carry_out_is_accepted(
+    asked: Submission,
+) -> None:
     asked.check(now=NOW)
     asked.check_for(asked.provider or ProviderName.STRIPE)
 
@@ -44,7 +46,9 @@ def test_what_a_provider_can_carry_out_passes(asked: Submission) -> None:
         ),
     ],
 )
-def test_what_none_can_names_the_field_at_fault(asked: Submission, field: str) -> None:
+def test_a_payment_that_no_provider_can_carry_out_names_the_invalid_field(
+    asked: Submission, field: str
+) -> None:
     with pytest.raises(InvalidPayment) as caught:
         asked.check(now=NOW)
         asked.check_for(asked.provider or ProviderName.STRIPE)

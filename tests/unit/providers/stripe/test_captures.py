@@ -21,7 +21,7 @@ OURS, OTHER = f"op_{1:026d}", f"op_{2:026d}"
         {f"capture_{OTHER}\n": "5"},
     ],
 )
-def test_metadata_of_others_that_is_named_like_a_capture_is_none(
+def test_foreign_metadata_named_like_a_capture_is_ignored(
     foreign: dict[str, Any],
 ) -> None:
     intent = StripeObject({"metadata": {f"capture_{OURS}": "500", **foreign}})

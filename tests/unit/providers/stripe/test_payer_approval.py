@@ -52,7 +52,7 @@ def _asked(
         (State.UNKNOWN, ClaimAction.LOOKUP, True),
     ],
 )
-def test_a_decline_of_the_first_request_has_the_payer_asked(
+def test_a_decline_of_the_first_request_requires_the_payer(
     state: State, act: ClaimAction, approved: bool
 ) -> None:
     """The lookup finds that the second request never arrived."""
@@ -60,7 +60,7 @@ def test_a_decline_of_the_first_request_has_the_payer_asked(
     assert require_payer_action(given, DECLINED).verdict is Verdict.APPROVED
 
 
-def test_a_card_that_is_declined_with_its_payer_there_is_not_tried_once_more() -> None:
+def test_a_card_declined_with_its_payer_present_is_not_tried_again() -> None:
     assert require_payer_action(_asked(approved=True), DECLINED) == DECLINED
     polled = _asked(State.REQUIRES_ACTION, ClaimAction.LOOKUP)
     assert require_payer_action(polled, DECLINED) == DECLINED
@@ -71,7 +71,7 @@ def test_a_decline_without_an_intent_is_not_confirmed() -> None:
     assert require_payer_action(_asked(), nameless).verdict is Verdict.ACTION_REQUIRED
 
 
-def test_a_payment_without_a_return_url_says_what_to_do() -> None:
+def test_a_payment_without_a_return_url_has_advice() -> None:
     seen = require_payer_action(_asked(return_url=None), DECLINED)
     assert seen.verdict is Verdict.ACTION_REQUIRED
     assert "return_url" in (seen.waiting_for or "")
