@@ -49,7 +49,7 @@ class LimiterSuite:
         assert taken.granted == 2 * BURST
         assert taken.delay == pytest.approx(0.25, abs=0.01)
 
-    def test_a_smaller_request_gets_no_more_than_it_wants(
+    def test_a_smaller_request_gets_no_more_than_its_tokens(
         self, limiter: RateLimiter
     ) -> None:
         taken = limiter.acquire(STRIPE, 2, 0.25)

@@ -90,7 +90,7 @@ class PaymentClaimsSuite:
         assert store.load_due([new.id]) == []
         assert store.get(SHOP, new.id) == review
 
-    def test_a_settled_payment_is_stored_and_free(
+    def test_a_settled_payment_is_stored_and_unleased(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)

@@ -163,7 +163,7 @@ class PaymentStoreSuite(
     @pytest.mark.parametrize(
         "other", [Scope("rival", Mode.TEST), Scope(SHOP.merchant, Mode.LIVE)]
     )
-    def test_merchants_and_modes_have_keys_and_payments_of_their_own(
+    def test_merchants_and_modes_have_separate_keys_and_payments(
         self, store: PaymentStore, setup: Setup, other: Scope
     ) -> None:
         ours, theirs = store.insert_many(

@@ -105,7 +105,7 @@ class ProviderSuite:
         assert len(account.moved(claimed)) == 1
 
     @pytest.mark.parametrize("kind", [one for one in Kind if one is not Kind.VOID])
-    def test_a_key_with_another_body_is_refused_and_carries_nothing_out(
+    def test_a_key_with_another_body_is_refused_without_an_effect(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind))
@@ -174,7 +174,7 @@ class ProviderSuite:
         assert account.moved(unanswered) == [PRICE.minor]
 
     @every_kind
-    def test_lost_request_is_absent_where_that_can_be_proven(
+    def test_lost_request_is_absent_if_its_absence_can_be_proven(
         self, account: Account, kind: Kind
     ) -> None:
         payment = account.due(kind)
@@ -231,7 +231,7 @@ class ProviderSuite:
         _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
-    def test_refused_credentials_did_nothing(
+    def test_refused_credentials_execute_nothing(
         self, account: Account, kind: Kind
     ) -> None:
         claimed = account.written_down(account.due(kind))
