@@ -71,7 +71,7 @@ def test_a_merchant_without_accounts_has_to_name_the_provider(
     assert shop.bench.shown(shop.pay("stripe"))["account"] == "stripe"
 
 
-def test_a_retired_account_takes_nothing_new_and_gives_money_back(
+def test_a_retired_account_accepts_no_payment_and_still_refunds(
     shop: AccountsShop,
 ) -> None:
     account = shop.add()

@@ -33,7 +33,7 @@ def _is_sent_again(bench: Workbench, before: Payment) -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_a_connection_that_is_refused_did_nothing(bench: Workbench, name: str) -> None:
+def test_a_refused_connection_executes_nothing(bench: Workbench, name: str) -> None:
     bench.paid(name)  # fetches PayPal's token, so that the charge itself fails
     payment_id = bench.pay(name)
     bench.at(name).arm(do="refuse", seconds=2)

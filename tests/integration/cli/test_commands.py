@@ -88,7 +88,9 @@ def test_a_key_of_the_other_mode_is_made_with_a_warning(settings: Settings) -> N
     assert "Warning: this is a live key, but PAYMENTS_MODE is test" in made.stderr
 
 
-def test_a_rotation_seals_all_anew_while_the_stack_goes_on(stack: RunningStack) -> None:
+def test_a_rotation_reseals_everything_while_the_stack_runs(
+    stack: RunningStack,
+) -> None:
     line = json.dumps({**PAID, "reference": "rotated", "metadata": {"basket": "77"}})
     submit = ("submit", "-", "--wait", "60", "--json")
     before = payments(*submit, environment=stack.environment, stdin=line)
@@ -109,7 +111,7 @@ def test_a_rotation_seals_all_anew_while_the_stack_goes_on(stack: RunningStack) 
     assert [row["status"] for row in rows(after.stdout)] == ["captured"]
 
 
-def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
+def test_home_and_keys_are_readable_by_their_owner_alone(stack: RunningStack) -> None:
     assert stat.S_IMODE(stack.home.stat().st_mode) == 0o700
     modes = {
         file.name: stat.S_IMODE(file.stat().st_mode)

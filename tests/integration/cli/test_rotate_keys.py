@@ -34,7 +34,7 @@ def examined(settings: Settings, name: str = "encryption keys") -> Finding:
     return {one.name: one for one in doctor.examine(settings)}[name]
 
 
-def test_an_upgrade_is_asked_for_once_and_then_well(
+def test_an_upgrade_is_requested_once_and_then_reported_as_done(
     settings: Settings, stored: Database[Document]
 ) -> None:
     old = write_earlier(stored, container.open_vault(settings))
@@ -64,7 +64,7 @@ def test_an_upgrade_is_asked_for_once_and_then_well(
     assert read is not None and read.submission == _payment(1).submission
 
 
-def test_a_rotation_names_what_it_cannot_open_and_forgets_no_key(
+def test_a_rotation_names_unreadable_seals_and_forgets_no_key(
     settings: Settings, stored: Database[Document]
 ) -> None:
     store = MongoPayments(stored, container.open_vault(settings), lease_holder="h")
@@ -91,7 +91,7 @@ def test_a_rotation_names_what_it_cannot_open_and_forgets_no_key(
     assert examined(settings).verdict == OK
 
 
-def test_old_seals_that_somebody_put_there_are_counted_and_not_opened(
+def test_planted_old_seals_are_counted_and_not_opened(
     settings: Settings, stored: Database[Document]
 ) -> None:
     write_earlier(stored, container.open_vault(settings))

@@ -35,7 +35,7 @@ def test_mongodb_keeps_a_journaled_write_through_a_kill_and_a_new_port(
             _kept(client).insert_one({"_id": "and takes more"})
 
 
-def test_redis_keeps_its_data_and_refuses_rather_than_drops(tmp_path: Path) -> None:
+def test_redis_keeps_its_data_and_refuses_writes_when_full(tmp_path: Path) -> None:
     port = processes.free_port()
     with embedded_servers.running(embedded_servers.redis(tmp_path, port)) as url:
         with Redis.from_url(url, decode_responses=True) as client:

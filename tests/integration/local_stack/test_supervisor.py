@@ -61,7 +61,7 @@ def signal_when(condition: Path, *numbers: signal.Signals) -> threading.Thread:
     return thread
 
 
-def test_a_child_that_ignores_term_is_killed_with_what_it_started(
+def test_a_child_that_ignores_term_is_killed_with_its_children(
     tmp_path: Path,
 ) -> None:
     script = f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/helper; READY; wait; wait"
@@ -77,7 +77,7 @@ def test_a_child_that_ignores_term_is_killed_with_what_it_started(
     )
 
 
-def test_a_child_that_stops_on_term_is_given_its_time(tmp_path: Path) -> None:
+def test_a_child_that_stops_on_term_gets_its_grace_period(tmp_path: Path) -> None:
     script = f"trap 'sleep 0.2; touch {tmp_path}/drained; exit 0' TERM; READY;"
     keeper = supervisor()
     keeper.start(
@@ -87,7 +87,7 @@ def test_a_child_that_stops_on_term_is_given_its_time(tmp_path: Path) -> None:
     assert (tmp_path / "drained").exists()
 
 
-def test_a_child_that_dies_while_starting_is_told_with_its_last_words(
+def test_a_child_that_dies_while_starting_is_reported_with_its_last_output(
     tmp_path: Path,
 ) -> None:
     keeper = supervisor()
@@ -105,7 +105,7 @@ def test_a_child_that_never_becomes_ready_is_named(tmp_path: Path) -> None:
     assert pid is not None and gone(pid)
 
 
-def test_a_child_that_dies_is_started_again_and_a_signal_ends_it_all(
+def test_a_dead_child_is_restarted_and_a_signal_ends_all(
     tmp_path: Path,
 ) -> None:
     again = tmp_path / "again"
@@ -126,7 +126,7 @@ def test_a_child_that_dies_is_started_again_and_a_signal_ends_it_all(
     assert second is not None and second != first and gone(second)
 
 
-def test_ctrl_c_during_start_up_is_heard_at_once(tmp_path: Path) -> None:
+def test_ctrl_c_during_start_up_stops_at_once(tmp_path: Path) -> None:
     started = tmp_path / "started"
     child = shell(tmp_path, f"touch {started}; exec sleep 600")
     keeper = supervisor()
@@ -241,7 +241,7 @@ def tended(keeper: Supervisor, act: Callable[[], None]) -> None:
         raise failed[0]
 
 
-def test_a_child_that_is_frozen_is_started_again(
+def test_a_frozen_child_is_restarted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
@@ -262,7 +262,7 @@ def test_a_child_that_is_frozen_is_started_again(
     assert "process_silent" in [record.message for record in caplog.records]
 
 
-def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
+def test_a_briefly_slow_child_is_not_restarted(tmp_path: Path) -> None:
     keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
     keeper.start([server(tmp_path)], seconds=SOON)
     [child] = keeper.children
@@ -279,7 +279,7 @@ def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
     assert child.ends == 0 and child.run.pid == first
 
 
-def test_a_child_has_longer_for_its_first_answer(tmp_path: Path) -> None:
+def test_a_child_has_more_time_for_its_first_answer(tmp_path: Path) -> None:
     limits = replace(IMPATIENT, failures=1, first_failures=8)
     keeper = Supervisor(changed=lambda: None, limits=limits)
     silent = replace(server(tmp_path), command=("/bin/sleep", "600"))

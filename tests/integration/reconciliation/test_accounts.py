@@ -96,7 +96,7 @@ def shop(settings: Settings) -> Iterator[Shop]:
 
 
 @BOTH
-def test_a_drift_is_found_at_the_account_that_it_is_of_and_named_with_it(
+def test_a_drift_is_found_at_its_account_and_reported_with_it(
     shop: Shop, provider: ProviderName
 ) -> None:
     account, other = shop.add(provider), shop.add(provider)
@@ -108,7 +108,7 @@ def test_a_drift_is_found_at_the_account_that_it_is_of_and_named_with_it(
         assert shop.day.report(agreeing).differences == ()
 
 
-def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
+def test_a_beat_compares_every_account_once_a_day_and_reports_the_differing_one(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     account = shop.add(STRIPE)
@@ -139,7 +139,7 @@ def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
     assert shown == [DifferenceKind.THEIRS_ALONE]
 
 
-def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
+def test_a_long_retired_account_is_compared_while_its_money_moves(
     shop: Shop,
 ) -> None:
     long_ago = container.clock() - RETIRED_FOR - timedelta(days=1)
@@ -154,7 +154,7 @@ def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
     assert shop.daily() == [], "and it is not asked again today"
 
 
-def test_an_account_whose_books_cannot_be_read_holds_up_no_other(
+def test_an_account_with_unreadable_books_delays_no_other(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused = shop.add(STRIPE, credentials=Credentials("rk_test_refused"))
@@ -167,7 +167,7 @@ def test_an_account_whose_books_cannot_be_read_holds_up_no_other(
     assert (told["event"], told["account"]) == ("reconciliation_failed", refused.id)
 
 
-def test_the_command_compares_all_accounts_or_the_one_that_is_named(
+def test_the_command_compares_all_accounts_or_the_named_one(
     shop: Shop,
 ) -> None:
     account = shop.add(STRIPE)

@@ -60,7 +60,7 @@ def make_due(shop: Day) -> None:
     shop.database.reconciliation_turns.update_many({}, past)
 
 
-def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(
+def test_one_of_many_beats_makes_the_report_which_is_stored_logged_and_measured(
     shop: Day, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert made(shop, STRIPE) == made(shop, PAYPAL) == [], "the first is due tomorrow"
@@ -95,7 +95,7 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(
     assert at == differing.ended_at.timestamp()
 
 
-def test_a_report_that_could_not_be_made_is_told_and_not_stored(
+def test_a_failed_report_is_logged_and_not_stored(
     shop: Day, caplog: pytest.LogCaptureFixture
 ) -> None:
     made(shop, PAYPAL)

@@ -54,7 +54,7 @@ def reconciled(shop: Day, provider: ProviderName) -> list[dict[str, Any]]:
 
 @BOTH
 @pytest.mark.parametrize("name", [HALF, "\0", 17, None, ["a"]], ids=range(5))
-def test_a_line_with_a_foreign_text_in_place_of_our_ids_is_theirs_alone(
+def test_a_line_with_a_foreign_text_as_our_id_is_theirs_alone(
     shop: Day, provider: ProviderName, name: object
 ) -> None:
     ref = shop.drift(provider, do="unknown_charge", amount=1234)

@@ -74,7 +74,9 @@ def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> N
     assert bench.moved(payment_id) == []
 
 
-def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -> None:
+def test_an_order_forgotten_by_paypal_proves_nothing_by_itself(
+    bench: Workbench,
+) -> None:
     payment_id = _waits_for_approval(bench)
     _approves(bench, payment_id)
     bench.step(payment_id)
@@ -363,7 +365,7 @@ def test_a_charge_resolved_with_a_reference_can_be_refunded(
     assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [700]
 
 
-def test_a_request_for_the_payer_while_unknown_starts_no_new_attempt(
+def test_a_payer_action_answered_to_an_unknown_send_starts_no_new_attempt(
     bench: Workbench,
 ) -> None:
     payment_id = bench.pay("paypal")

@@ -35,7 +35,7 @@ def test_a_charge_with_a_lost_answer_is_made_once(
 
 
 @pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
-def test_worker_killed_before_or_after_each_write_and_send(
+def test_worker_killed_around_any_write_or_send_charges_once(
     bench: Workbench, provider: str, boundary: int
 ) -> None:
     payment_id = bench.pay(provider)

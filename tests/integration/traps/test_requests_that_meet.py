@@ -15,7 +15,9 @@ ROUNDS = 10
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_two_identical_requests_at_once(bench: Workbench, named: bool) -> None:
+def test_two_identical_requests_at_once_make_one_payment(
+    bench: Workbench, named: bool
+) -> None:
     """Runs also without a reference, which would block the second payment as well."""
     before = bench.database.payments.count_documents({})
     with ThreadPoolExecutor(2) as threads:
@@ -28,7 +30,7 @@ def test_two_identical_requests_at_once(bench: Workbench, named: bool) -> None:
     assert bench.database.payments.count_documents({}) == before + ROUNDS
 
 
-def test_one_key_with_two_bodies(bench: Workbench) -> None:
+def test_a_key_with_a_second_body_is_refused(bench: Workbench) -> None:
     payment_id = bench.pay(key="k", reference="order-1")
     refused = bench.submit(key="k", reference="order-1", amount=2000)
     assert refused.status_code == 422
@@ -51,7 +53,9 @@ def test_same_order_with_another_key_while_the_first_is_unknown(
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_two_equal_partial_refunds_meant(bench: Workbench, provider: str) -> None:
+def test_two_equal_partial_refunds_with_two_keys_are_both_made(
+    bench: Workbench, provider: str
+) -> None:
     payment_id = bench.paid(provider)
     for _ in range(2):
         assert bench.ask(payment_id, "refunds", amount=500).status_code == 202
@@ -59,7 +63,7 @@ def test_two_equal_partial_refunds_meant(bench: Workbench, provider: str) -> Non
     assert bench.moved(payment_id)[1:] == [("refund", 500)] * 2
 
 
-def test_one_partial_refund_retried(bench: Workbench, provider: str) -> None:
+def test_a_retried_partial_refund_is_made_once(bench: Workbench, provider: str) -> None:
     payment_id = bench.paid(provider)
     bench.lose_answer(provider, "/v1/refunds" if provider == "stripe" else "/v2/")
     for _ in range(2):

@@ -87,7 +87,7 @@ def _overwritten(
 
 
 @pytest.mark.parametrize("name", _FOREIGN, ids=range(len(_FOREIGN)))
-def test_an_event_with_a_foreign_text_in_place_of_our_ids_is_unmatched_at_once(
+def test_an_event_with_a_foreign_text_as_our_id_is_unmatched_at_once(
     bench: WebhookWorkbench, provider: str, name: object
 ) -> None:
     _, foreign = _paid_unheard(bench, provider)
