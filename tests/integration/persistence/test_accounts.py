@@ -23,7 +23,7 @@ class TestMongoAccounts(AccountSuite):
     """The suite of all implementers."""
 
 
-def test_no_secret_is_in_the_database_or_in_what_is_shown(
+def test_no_secret_is_in_the_database_or_the_output(
     accounts: MongoAccounts, payments_db: Database[Document]
 ) -> None:
     accounts.add(account())
@@ -33,7 +33,7 @@ def test_no_secret_is_in_the_database_or_in_what_is_shown(
         assert secret not in stored and secret not in shown
 
 
-def test_a_rotation_of_keys_seals_the_credentials_of_accounts_anew(
+def test_a_rotation_of_keys_reseals_the_credentials_of_accounts(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     MongoAccounts(payments_db, Vault(key_source, ACCOUNTS)).add(account())

@@ -30,7 +30,7 @@ class TestMongoApiKeys(ApiKeySuite):
     """The suite of all implementers."""
 
 
-def test_a_key_of_another_deployment_opens_nothing(
+def test_a_key_of_another_deployment_is_invalid(
     keys: MongoApiKeys, payments_db: Database[Document], key_source: KeySource
 ) -> None:
     other = MongoApiKeys(
@@ -40,7 +40,7 @@ def test_a_key_of_another_deployment_opens_nothing(
     assert opened(other, secret) is None
 
 
-def test_a_remembered_key_is_read_again_after_a_while(
+def test_a_cached_key_is_read_again_after_a_while(
     payments_db: Database[Document], key_source: KeySource, elsewhere: MongoApiKeys
 ) -> None:
     keys = MongoApiKeys(payments_db, Pepper(key_source), cache_seconds=0.0)
@@ -50,7 +50,7 @@ def test_a_remembered_key_is_read_again_after_a_while(
     assert opened(keys, secret) is None
 
 
-def test_a_remembered_key_costs_the_database_nothing(
+def test_a_cached_key_causes_no_read(
     keys: MongoApiKeys, payments_db: Database[Document]
 ) -> None:
     key, secret = created(keys)
@@ -59,7 +59,7 @@ def test_a_remembered_key_costs_the_database_nothing(
     assert opened(keys, secret) == key
 
 
-def test_the_key_that_was_read_longest_ago_makes_room(
+def test_the_key_read_longest_ago_is_evicted(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     keys = MongoApiKeys(payments_db, Pepper(key_source), cached=1)

@@ -69,7 +69,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
     return store
 
 
-def test_nothing_secret_is_readable_at_rest(
+def test_secrets_are_unreadable_at_rest(
     stored: MongoPayments, payments_db: Database[Document], mongo_url: str
 ) -> None:
     with MongoClient[RawBSONDocument](

@@ -83,7 +83,7 @@ def test_a_difference_is_open_from_its_first_report(
     assert kept.count_open() == {("stripe", kind): 1 for kind in (ALONE.kind, ODD.kind)}
 
 
-def test_a_difference_that_agrees_now_is_deleted(kept: MongoDifferences) -> None:
+def test_a_resolved_difference_is_deleted(kept: MongoDifferences) -> None:
     kept.record_report(report(ALONE, ODD))
     kept.record_report(report(ODD))
     assert [one.difference for one in kept.list_open()] == [ODD]
@@ -139,7 +139,7 @@ def test_a_closed_difference_that_changes_is_open_again(
     assert again.first_at == one.first_at
 
 
-def test_modes_and_accounts_have_differences_of_their_own(
+def test_modes_and_accounts_have_separate_differences(
     kept: MongoDifferences, payments_db: Database[Document]
 ) -> None:
     kept.record_report(report(ALONE))

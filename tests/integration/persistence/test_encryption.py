@@ -34,7 +34,9 @@ def test_a_sealed_text_opens_and_does_not_show_its_content(vault: Vault) -> None
     assert vault.seal("ünïcode 4 you", *HERE) != sealed
 
 
-def test_the_key_file_is_its_owners_alone(vault: Vault, key_source: KeySource) -> None:
+def test_the_key_file_is_readable_by_its_owner_alone(
+    vault: Vault, key_source: KeySource
+) -> None:
     assert key_source.is_generated
     assert stat.S_IMODE(key_source.path.stat().st_mode) == 0o600
     key_source.add_key()
@@ -55,7 +57,7 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
     assert len(keys[0]) == 1
 
 
-def test_a_running_process_opens_what_a_rotated_one_sealed(
+def test_a_running_process_opens_seals_of_a_rotated_key(
     vault: Vault, key_source: KeySource
 ) -> None:
     old = vault.seal("old", *HERE)
@@ -68,7 +70,7 @@ def test_a_running_process_opens_what_a_rotated_one_sealed(
     assert not vault.is_current(old)
 
 
-def test_keys_are_rotated_by_one_at_a_time(key_source: KeySource) -> None:
+def test_keys_are_rotated_by_one_process_at_a_time(key_source: KeySource) -> None:
     other = KeySource("", key_source.path)
     with key_source.exclusive():
         with pytest.raises(RotationUnderWay), other.exclusive():
@@ -78,9 +80,7 @@ def test_keys_are_rotated_by_one_at_a_time(key_source: KeySource) -> None:
     assert len(key_source.keys()) == 2
 
 
-def test_a_key_that_was_forgotten_opens_nothing(
-    vault: Vault, key_source: KeySource
-) -> None:
+def test_a_forgotten_key_opens_no_seal(vault: Vault, key_source: KeySource) -> None:
     sealed = vault.seal("old", *HERE)
     key_source.add_key()
     key_source.drop_old_keys()
@@ -103,7 +103,7 @@ def test_a_seal_by_an_unknown_key_asks_for_that_key(vault: Vault) -> None:
 
 
 @given(text=st.text(max_size=40), bit=st.integers(0), cut=st.integers(0))
-def test_a_seal_that_was_changed_or_cut_does_not_open(
+def test_a_changed_or_truncated_seal_does_not_open(
     text: str, bit: int, cut: int
 ) -> None:
     sealed = VAULT.seal(text, *HERE)
@@ -116,7 +116,7 @@ def test_a_seal_that_was_changed_or_cut_does_not_open(
 
 
 @given(st.lists(st.text(max_size=5)), st.lists(st.text(max_size=5)))
-def test_a_seal_opens_in_its_place_alone(here: list[str], there: list[str]) -> None:
+def test_a_seal_opens_only_in_its_place(here: list[str], there: list[str]) -> None:
     sealed = VAULT.seal("a", *here)
     assert VAULT.open(sealed, *here) == "a"
     if here != there:
@@ -124,7 +124,7 @@ def test_a_seal_opens_in_its_place_alone(here: list[str], there: list[str]) -> N
             VAULT.open(sealed, *there)
 
 
-def test_keys_for_accounts_open_nothing_of_payments(key_source: KeySource) -> None:
+def test_keys_for_accounts_open_no_seal_of_payments(key_source: KeySource) -> None:
     payments, accounts = Vault(key_source), Vault(key_source, ACCOUNTS)
     for one, other in ((payments, accounts), (accounts, payments)):
         with pytest.raises(KeyMissing):
@@ -147,17 +147,19 @@ def test_given_keys_are_used_and_no_file_is_made(tmp_path: Path) -> None:
     assert not source.path.exists()
 
 
-def test_a_key_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_a_malformed_key_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Vault(KeySource("short", tmp_path / "k"))
 
 
-def test_a_pepper_tells_secrets_apart_and_hashes_alike(key_source: KeySource) -> None:
+def test_a_pepper_gives_equal_hashes_to_equal_secrets_alone(
+    key_source: KeySource,
+) -> None:
     pepper = Pepper(key_source)
     assert pepper.hash("a") == Pepper(key_source).hash("a") != pepper.hash("b")
 
 
-def test_another_pepper_hashes_otherwise(tmp_path: Path) -> None:
+def test_another_pepper_gives_another_hash(tmp_path: Path) -> None:
     one = Pepper(KeySource("one", tmp_path / "k"))
     two = Pepper(KeySource("two", tmp_path / "k"))
     assert one.hash("a") != two.hash("a")

@@ -116,7 +116,7 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
     assert errors[1:] == [None] * 28
 
 
-def test_work_of_another_mode_is_never_seen(
+def test_work_of_another_mode_is_invisible(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     test = GroupCommitPayments(payments_db, vault, lease_holder="one")
@@ -128,7 +128,7 @@ def test_work_of_another_mode_is_never_seen(
     assert [one.id for one in live.load_due([due.id])] == [due.id]
 
 
-def test_a_step_that_cannot_be_encoded_leaves_the_others_of_its_group(
+def test_a_step_that_cannot_be_encoded_fails_alone(
     store: GroupCommitPayments, vault: Vault
 ) -> None:
     new = store.insert_many([payment(number) for number in (1, 2)])

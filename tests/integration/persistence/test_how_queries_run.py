@@ -116,7 +116,7 @@ def _claim_too_late(store: MongoPayments) -> object:
         lambda store: store.list_payments(SHOP, Query(provider=ProviderName.PAYPAL)),
     ],
 )
-def test_a_hot_query_reads_by_index_and_only_what_it_needs(
+def test_a_hot_query_reads_by_index_and_only_its_results(
     filled: MongoPayments,
     profiled: Callable[[], list[Any]],
     act: Act,
@@ -171,7 +171,7 @@ def test_a_list_examines_about_what_it_returns(
     assert all("IXSCAN" in one["planSummary"] for one in asked)
 
 
-def test_a_list_of_one_provider_is_as_short_among_many_of_another(
+def test_a_list_of_one_provider_does_not_read_payments_of_another(
     payments_db: Database[Document],
     vault: Vault,
     profiled: Callable[[], list[Any]],
@@ -244,7 +244,7 @@ def test_disputed_payments_are_found_by_their_own_indexes(
     assert not listed.get("hasSortStage")
 
 
-def test_the_backlog_reads_what_is_open_and_nothing_else(
+def test_the_backlog_reads_only_open_payments(
     filled: MongoPayments,
     payments_db: Database[Document],
     profiled: Callable[[], list[Any]],
@@ -305,7 +305,7 @@ def _touch_everything(store: MongoPayments, keys: MongoApiKeys) -> None:
     revoke_key(key.id, store=keys, now=clock())
 
 
-def test_indexes_may_be_made_again(payments_db: Database[Document]) -> None:
+def test_indexes_can_be_created_repeatedly(payments_db: Database[Document]) -> None:
     before = payments_db.payments.index_information()
     indexes.create_indexes(payments_db)
     assert payments_db.payments.index_information() == before

@@ -238,7 +238,7 @@ def _url(database: Database[Document]) -> str:
     return f"mongodb://{host}:{port}/?replicaSet={embedded_servers.REPLICA_SET}"
 
 
-def test_a_unique_index_that_cannot_be_is_named_without_a_value(
+def test_an_impossible_unique_index_is_named_without_a_value(
     large: Database[Document],
 ) -> None:
     large.payments.update_many(
@@ -254,7 +254,7 @@ def test_a_unique_index_that_cannot_be_is_named_without_a_value(
     assert missing == (Index("payments", "keys", True),), "the others are built"
 
 
-def test_an_index_of_other_options_is_named(large: Database[Document]) -> None:
+def test_an_index_with_other_options_is_named(large: Database[Document]) -> None:
     with pymongo.timeout(WAIT):
         large.payments.create_index([("open", ASCENDING)], name="moved")
     with pytest.raises(IndexNotBuilt, match=r"payments\.moved \(moved_at\).*dropIndex"):
@@ -278,7 +278,7 @@ def test_a_killed_build_is_not_a_missing_primary(
             building.result(WAIT)
 
 
-def test_an_index_that_no_query_wants_is_named_and_stays(
+def test_an_unused_index_is_named_and_stays(
     large: Database[Document],
 ) -> None:
     with pymongo.timeout(WAIT):  # an operator's shell waits for as long as it takes
@@ -364,7 +364,7 @@ def test_a_failed_query_does_not_affect_the_exporters_others() -> None:
     exporter.run_update(fails(ValueError()))
 
 
-def test_a_web_process_is_not_ready_without_the_index_that_keeps_keys_apart(
+def test_a_web_process_is_not_ready_without_the_unique_index_of_keys(
     tmp_path: Path, mongo_url: str, redis_database: str
 ) -> None:
     with prepared_web(tmp_path, mongo_url, redis_database) as web:

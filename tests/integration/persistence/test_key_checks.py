@@ -17,7 +17,7 @@ from persistence.key_checks import (
 )
 
 
-def test_other_keys_do_not_fit_and_rotated_ones_do(
+def test_rotated_keys_pass_the_check_and_other_keys_fail(
     payments_db: Database[Document], key_source: KeySource, tmp_path: Path
 ) -> None:
     payments_db.keyring.delete_many({})

@@ -112,7 +112,7 @@ def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
     return new
 
 
-def test_an_upgrade_reads_what_an_earlier_release_wrote_and_binds_it(
+def test_an_upgrade_reads_and_binds_seals_of_an_earlier_release(
     payments_db: Database[Document], key_source: KeySource, earlier: Document
 ) -> None:
     vault = Vault(key_source)
@@ -150,7 +150,7 @@ def test_an_upgrade_reads_what_an_earlier_release_wrote_and_binds_it(
     assert [one.body for one in inbox.load([webhook().id])] == [webhook().body]
 
 
-def test_a_rotation_leaves_what_an_earlier_release_sealed_and_counts_it(
+def test_a_rotation_counts_and_keeps_seals_of_an_earlier_release(
     payments_db: Database[Document], key_source: KeySource, earlier: Document
 ) -> None:
     before = [list(payments_db[name].find({})) for name in ("payments", "accounts")]
@@ -161,7 +161,7 @@ def test_a_rotation_leaves_what_an_earlier_release_sealed_and_counts_it(
     assert after == before
 
 
-def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
+def test_a_worker_and_the_api_open_no_seal_of_an_earlier_release(
     payments_db: Database[Document], vault: Vault, earlier: Document
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
@@ -174,7 +174,7 @@ def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
 @pytest.mark.parametrize(
     "field", ["personal_data", "provider_data", "saved_method", "payment_method"]
 )
-def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
+def test_an_old_seal_in_place_of_a_new_one_does_not_open(
     payments_db: Database[Document],
     vault: Vault,
     key_source: KeySource,
@@ -200,7 +200,7 @@ def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
             decode_payment(document, vault)
 
 
-def test_an_upgrade_goes_on_past_what_it_cannot_open(
+def test_an_upgrade_continues_past_an_unreadable_seal(
     payments_db: Database[Document], key_source: KeySource, earlier: Document
 ) -> None:
     payments_db.webhooks.update_one({}, {"$set": {"body": b"gAAAAAcut"}})

@@ -25,7 +25,7 @@ def test_an_empty_database_has_no_backlog(payments_db: Database[Document]) -> No
     assert monitoring.count_backlog(payments_db) == monitoring.Backlog({}, {}, 0)
 
 
-def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
+def test_the_backlog_has_the_open_and_due_work_and_its_age(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store, now = MongoPayments(payments_db, vault, lease_holder="one"), clock()

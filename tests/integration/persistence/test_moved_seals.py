@@ -89,7 +89,7 @@ def test_a_field_of_another_payment_does_not_open(
         store.get(SHOP, mine["_id"])
 
 
-def test_fields_that_were_swapped_within_a_payment_do_not_open(
+def test_fields_swapped_within_a_payment_do_not_open(
     store: MongoPayments, payments_db: Database[Document]
 ) -> None:
     mine = paid(store, 1)
@@ -113,7 +113,7 @@ def test_a_payment_moved_to_another_merchant_does_not_open(
         decode_payment({**mine, field: value}, vault)
 
 
-def test_a_payment_without_its_personal_data_is_not_read_as_one_that_has_none(
+def test_a_payment_with_removed_personal_data_is_not_read(
     store: MongoPayments, vault: Vault
 ) -> None:
     mine = paid(store, 1)
@@ -122,7 +122,7 @@ def test_a_payment_without_its_personal_data_is_not_read_as_one_that_has_none(
         decode_payment(mine, vault)
 
 
-def test_a_body_of_an_earlier_send_does_not_go_with_a_later_key(
+def test_a_body_of_an_earlier_send_does_not_open_under_a_later_key(
     store: MongoPayments, payments_db: Database[Document]
 ) -> None:
     """A send's body is bound to the send's key."""
@@ -168,7 +168,7 @@ def test_an_account_moved_to_another_merchant_does_not_open(
     assert accounts.list_unreadable() == [value if field == "_id" else account().id]
 
 
-def test_another_accounts_credentials_do_not_open_and_hide_no_other(
+def test_another_accounts_credentials_do_not_open_and_affect_no_other_account(
     accounts: MongoAccounts, payments_db: Database[Document]
 ) -> None:
     mine, theirs = account(1), account(2, merchant="rival")
@@ -201,7 +201,7 @@ def test_a_webhooks_body_opens_at_its_own_account_and_event_alone(
     assert [each.id for each in inbox.load([one.id, two.id])] == [two.id]
 
 
-def test_a_group_goes_on_without_the_payment_whose_seal_was_moved(
+def test_a_payment_with_a_moved_seal_is_left_out_of_its_group(
     store: MongoPayments, payments_db: Database[Document]
 ) -> None:
     now = clock()
@@ -220,7 +220,7 @@ def test_a_group_goes_on_without_the_payment_whose_seal_was_moved(
     bit=st.integers(0),
     cut=st.integers(0),
 )
-def test_a_document_whose_seal_was_changed_or_cut_is_not_read(
+def test_a_document_with_a_changed_or_truncated_seal_is_not_read(
     vault: Vault, field: str, bit: int, cut: int
 ) -> None:
     whole = encode_payment(sending(payment()), vault)

@@ -108,7 +108,7 @@ def test_a_turn_is_claimed_by_one_process(
     assert not any(asked())
 
 
-def test_a_run_that_goes_on_keeps_its_turn_and_a_dead_one_loses_it(
+def test_a_running_process_keeps_its_turn_and_a_dead_one_loses_it(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     reports.claim_turn(STRIPE)
@@ -122,7 +122,7 @@ def test_a_run_that_goes_on_keeps_its_turn_and_a_dead_one_loses_it(
     assert reports.claim_turn(STRIPE)
 
 
-def test_after_a_report_the_next_one_is_due_a_day_later(
+def test_the_next_report_is_due_a_day_after_the_last(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     reports.add_report(report())
@@ -148,7 +148,7 @@ def test_an_account_without_a_turn_is_due(
     assert Reconciliations(payments_db, Mode.LIVE).list_due(everyone) == everyone
 
 
-def test_the_last_report_is_found_whatever_account_it_is_of(
+def test_the_last_report_of_any_account_is_found(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     stored = Account("acct_1", ProviderName.STRIPE)
@@ -162,7 +162,7 @@ def test_the_last_report_is_found_whatever_account_it_is_of(
     assert reports.list_last() == [own, second]
 
 
-def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
+def test_the_last_report_of_each_provider_is_read_back_unchanged(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     assert reports.list_last() == []
@@ -177,7 +177,7 @@ def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
     assert Reconciliations(payments_db, Mode.LIVE).list_last() == []
 
 
-def test_a_report_that_does_not_say_when_it_began_began_when_it_ended(
+def test_a_report_without_a_start_began_at_its_end(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     old = report()
@@ -187,7 +187,7 @@ def test_a_report_that_does_not_say_when_it_began_began_when_it_ended(
     assert kept == replace(old, began_at=old.ended_at)
 
 
-def test_reports_are_forgotten_after_90_days(payments_db: Database[Document]) -> None:
+def test_reports_are_deleted_after_90_days(payments_db: Database[Document]) -> None:
     indexes = payments_db.reconciliations.index_information()
     [kept] = [one for one in indexes.values() if "expireAfterSeconds" in one]
     assert kept["key"] == [("ended_at", 1)]

@@ -93,7 +93,7 @@ def test_a_pause_is_shared_by_all_processes(setup: LimiterSetup) -> None:
     assert other.acquire(STRIPE, 1, 0.25).granted == 0
 
 
-def test_a_flushed_redis_costs_one_burst_and_a_bucket_leaves_nothing_behind(
+def test_a_flushed_redis_grants_one_extra_burst_and_a_bucket_expires(
     setup: LimiterSetup, redis_database: str
 ) -> None:
     limiter, redis = setup.limiter(), Redis.from_url(redis_database)
@@ -139,7 +139,7 @@ def test_a_bucket_fuller_than_the_maximum_is_empty(
 
 
 @pytest.mark.parametrize("text", ["no bucket", "nan", "inf", "-inf", "1e300", ""])
-def test_a_text_that_is_no_moment_is_an_empty_bucket(
+def test_a_malformed_time_is_an_empty_bucket(
     setup: LimiterSetup, redis_database: str, text: str
 ) -> None:
     limiter = setup.limiter()
@@ -163,7 +163,7 @@ def test_a_pause_longer_than_the_maximum_is_ignored(
     ), "ours are cut to what is believed"
 
 
-def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
+def test_a_pause_in_redis_lasts_a_few_seconds_at_most(
     setup: LimiterSetup,
 ) -> None:
     limiter = setup.limiter()

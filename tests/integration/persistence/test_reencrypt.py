@@ -70,7 +70,7 @@ def _sealed(value: Any) -> list[bytes]:
     return [value] if isinstance(value, bytes) else []
 
 
-def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
+def test_every_field_is_resealed_and_opens_only_with_the_new_key(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     store = MongoPayments(payments_db, Vault(key_source), lease_holder="h")
@@ -94,7 +94,7 @@ def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
     assert found == stored[7]
 
 
-def test_a_payment_that_moves_meanwhile_is_left_to_the_next_pass(
+def test_a_payment_changed_meanwhile_is_left_to_the_next_pass(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     old = Vault(key_source)

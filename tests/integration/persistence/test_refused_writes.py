@@ -95,7 +95,7 @@ VALIDATION: Final = (
 )
 
 
-def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
+def test_a_refused_payment_of_a_group_commit_gets_its_own_error_over_http(
     tmp_path: Path, mongo_url: str, redis_database: str
 ) -> None:
     with prepared_web(tmp_path, mongo_url, redis_database) as web:
@@ -191,7 +191,7 @@ def test_a_refused_claim_is_reported_and_postponed_longer_each_time(
         ({"padding": None}, "BSONObjectTooLarge"),
     ],
 )
-def test_a_document_that_no_step_fits_is_refused_alone(
+def test_a_document_that_fits_no_step_is_refused_alone(
     payments_db: Database[Document], store: MongoPayments, broken: Document, code: str
 ) -> None:
     due = group(store)
@@ -235,7 +235,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
     assert len(provider.ledger) == GROUP, "the provider has taken each once"
 
 
-def test_a_lease_is_renewed_beside_one_that_cannot_be(
+def test_a_lease_is_renewed_beside_a_refused_one(
     payments_db: Database[Document], store: MongoPayments
 ) -> None:
     due = group(store)
@@ -308,7 +308,7 @@ def test_a_refused_outcome_does_not_end_a_run(
     assert met(payments_db)[0][:2] == ("replay_items", f"{replay.id}:2")
 
 
-def test_a_refused_difference_keeps_no_other_from_being_opened(
+def test_a_refused_difference_does_not_affect_the_others(
     payments_db: Database[Document],
 ) -> None:
     differences = MongoDifferences(payments_db, Mode.TEST)
@@ -325,7 +325,7 @@ def test_a_refused_difference_keeps_no_other_from_being_opened(
     assert closed == [second]
 
 
-def test_a_write_that_the_driver_cannot_send_is_its_own(
+def test_a_write_that_the_driver_cannot_send_fails_alone(
     payments_db: Database[Document],
 ) -> None:
     numbers = payments_db.numbers

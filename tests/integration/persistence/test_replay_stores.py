@@ -44,7 +44,7 @@ class TestMongoOffice(OperatorSuite):
     """The suite of all implementers."""
 
 
-def test_another_modes_sets_and_payments_are_not_there(
+def test_replays_and_payments_of_another_mode_are_invisible(
     office: OperatorPorts, payments_db: Database[Document], vault: Vault
 ) -> None:
     one = brought(office.store, 1, ODD)
@@ -53,7 +53,7 @@ def test_another_modes_sets_and_payments_are_not_there(
     assert live.find(Search(), before=None, limit=10) == []
 
 
-def test_an_unreadable_item_is_left_out(
+def test_an_unreadable_item_is_omitted(
     office: OperatorPorts, payments_db: Database[Document]
 ) -> None:
     one, two = (brought(office.store, number, ODD) for number in (1, 2))

@@ -47,7 +47,7 @@ def test_a_wrong_clock_gives_the_servers_time(
 
 
 @pytest.mark.parametrize("step", [120.0, -120.0])
-def test_a_clock_that_is_set_while_it_runs_changes_nothing(
+def test_a_clock_set_while_running_does_not_change_the_time(
     payments_db: Database[Document], step: float
 ) -> None:
     machine = Machine()
@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_while_it_runs_changes_nothing(
     assert processes.wait_until(lambda: is_now(clock()), seconds=5), "and with one"
 
 
-def test_a_clock_that_is_right_is_used_as_it_is(
+def test_a_right_clock_is_used_unchanged(
     payments_db: Database[Document],
 ) -> None:
     machine = Machine(TOLERANCE / 5)
@@ -68,7 +68,9 @@ def test_a_clock_that_is_right_is_used_as_it_is(
     assert clock().timestamp() == pytest.approx(at, abs=TOLERANCE / 25)
 
 
-def test_the_last_reading_holds_while_the_server_is_away(mongo_url: str) -> None:
+def test_the_last_reading_is_used_while_the_server_is_unavailable(
+    mongo_url: str,
+) -> None:
     machine = Machine(120.0)
     database = mongo.connect(mongo_url, "none")
     clock = ServerClock(database, wall=machine.wall, monotonic=machine.monotonic)

@@ -97,7 +97,7 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
     }
 
 
-def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
+def test_a_list_of_mostly_unreadable_payments_ends(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
@@ -109,7 +109,7 @@ def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
     ]
 
 
-def test_a_search_of_operators_goes_on_behind_it(
+def test_a_search_of_operators_continues_after_an_unreadable_payment(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
@@ -167,7 +167,7 @@ def test_an_unreadable_replay_stops_no_other(
         replays.get("rpl_1")
 
 
-def test_a_merchants_list_is_read_past_it_over_http(
+def test_a_merchants_list_continues_after_an_unreadable_payment_over_http(
     tmp_path: Path, mongo_url: str, redis_database: str
 ) -> None:
     with prepared_web(tmp_path, mongo_url, redis_database) as web:

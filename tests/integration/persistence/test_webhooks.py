@@ -43,7 +43,7 @@ class TestMongoWebhooks(InboxSuite):
     """The suite of all implementers."""
 
 
-def test_another_modes_webhooks_are_not_there(
+def test_webhooks_of_another_mode_are_invisible(
     post: InboxSetup, payments_db: Database[Document], vault: Vault
 ) -> None:
     post.inbox.add(webhook())
@@ -54,7 +54,7 @@ def test_another_modes_webhooks_are_not_there(
     assert live.find(status=None, since=None, limit=9) == []
 
 
-def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
+def test_a_body_is_sealed_and_resealed_by_a_rotation(
     post: InboxSetup,
     payments_db: Database[Document],
     vault: Vault,

@@ -91,7 +91,7 @@ CHECKS: Final = {
 
 
 @pytest.mark.parametrize("fence", FENCES)
-def test_a_store_keeps_two_workers_apart_by_its_fence_and_only_by_it(
+def test_the_fence_alone_keeps_two_workers_of_a_store_apart(
     fence: str, payments_db: Database[Document], vault: Vault
 ) -> None:
     def stores(kind: type[MongoPayments]) -> Stores:
