@@ -56,7 +56,7 @@ def test_a_pending_refund_succeeds_later(account: Account) -> None:
     assert account.moved(payment) == [700]
 
 
-def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
+def test_a_refund_that_fails_later_is_a_failure_and_can_be_repeated(
     account: Account,
 ) -> None:
     payment = account.done(refund(account.charged("refunds never")))
@@ -75,7 +75,7 @@ def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
     assert account.moved(payment) == []
 
 
-def test_a_hold_that_ran_out_has_expired_whatever_was_wanted_of_it(
+def test_every_operation_on_an_ended_hold_finds_it_expired(
     account: Account,
 ) -> None:
     payment = account.held()
@@ -93,7 +93,7 @@ def test_a_hold_that_ran_out_has_expired_whatever_was_wanted_of_it(
 
 
 @pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.REFUND])
-def test_an_operation_is_still_found_when_its_key_is_forgotten(
+def test_an_operation_is_found_after_its_key_was_forgotten(
     account: Account, kind: Kind
 ) -> None:
     payment = account.due(kind)

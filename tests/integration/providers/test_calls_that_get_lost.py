@@ -14,7 +14,7 @@ from tests.support.recording_server import unreachable_port, untrusted_server
 from tests.support.simulator_process import eventually
 
 
-def test_a_connection_that_is_never_made_was_not_sent(
+def test_a_request_without_a_connection_was_not_sent(
     make_account: MakeAccount,
 ) -> None:
     with unreachable_port() as url:
@@ -23,7 +23,7 @@ def test_a_connection_that_is_never_made_was_not_sent(
             account.provider.send(account.written_down(account.new()))
 
 
-def test_a_certificate_that_is_not_trusted_was_not_sent(
+def test_a_request_to_an_untrusted_certificate_was_not_sent(
     make_account: MakeAccount, tmp_path: Path
 ) -> None:
     with untrusted_server(tmp_path) as url:

@@ -136,7 +136,9 @@ def test_every_stripe_status_has_its_state(
     assert (read.ref, read.money.minor) == (stripe.shown["charge"], 1999)
 
 
-def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
+def test_the_amount_withdrawn_by_stripe_is_the_sum_of_its_lines(
+    stripe: _Stripe,
+) -> None:
     [line] = stripe.shown["balance_transactions"]
     back = {**line, "id": "txn_back", "amount": 1999, "fee": 0, "net": 1999}
     assert stripe.read().withdrawn == 1999
@@ -157,7 +159,7 @@ def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
         ([("usd", -1999), ("usd", -1999)], 1999),
     ],
 )
-def test_a_dispute_with_lines_in_two_currencies_has_taken_their_sum_in_the_payments(
+def test_lines_in_two_currencies_are_summed_in_the_currency_of_the_payment(
     stripe: _Stripe, lines: list[tuple[str, int]], withdrawn: int
 ) -> None:
     [line] = stripe.shown["balance_transactions"]
@@ -166,7 +168,7 @@ def test_a_dispute_with_lines_in_two_currencies_has_taken_their_sum_in_the_payme
     assert (read.state, read.withdrawn) == (WON, withdrawn)
 
 
-def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
+def test_a_stripe_dispute_names_our_payment_only_by_its_intent(stripe: _Stripe) -> None:
     hint = DisputeUpdate(Account.own(ProviderName.STRIPE), stripe.shown["id"])
     reading = stripe.disputes.read(hint)
     assert (reading.payment, reading.operations) == (PAYMENT, (OPERATION,))
@@ -205,7 +207,9 @@ def test_every_paypal_status_has_its_state(
     assert (read.ref, read.reason) == (paypal.capture["id"], "unauthorised")
 
 
-def test_paypal_may_take_less_than_what_was_disputed(paypal: _PayPal) -> None:
+def test_the_amount_withdrawn_by_paypal_may_be_less_than_the_disputed_one(
+    paypal: _PayPal,
+) -> None:
     part = {"currency_code": "USD", "value": "5.00"}
     outcome = {"outcome_code": "RESOLVED_BUYER_FAVOUR", "amount_refunded": part}
     read = paypal.read(status="RESOLVED", dispute_outcome=outcome)
@@ -230,7 +234,7 @@ def _movement(type: str, value: str, currency: str = "USD", **more: str) -> Any:
     ],
 )
 @pytest.mark.parametrize("name", ["fund_movements", "money_movements"])
-def test_a_dispute_at_paypal_has_taken_what_its_movements_come_to(
+def test_the_amount_withdrawn_by_paypal_is_the_sum_of_its_movements(
     paypal: _PayPal, movements: list[Any], withdrawn: int, name: str
 ) -> None:
     ended = {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "DENIED"}}
@@ -284,7 +288,7 @@ def test_a_malformed_dispute_is_not_read(
     assert caught.value.detail == "malformed_answer"
 
 
-def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
+def test_a_missing_dispute_or_reversal_is_an_error(
     stripe: _Stripe, paypal: _PayPal
 ) -> None:
     with pytest.raises(ProviderError):

@@ -25,7 +25,7 @@ def test_a_lookup_gives_the_same_fee_as_the_charge(account: Account) -> None:
     assert account.look_up(paid).fee == paid.first_operation.fee
 
 
-def test_a_hold_costs_nothing_and_its_capture_does(account: Account) -> None:
+def test_an_authorization_has_no_fee_and_its_capture_has_one(account: Account) -> None:
     held = account.held()
     assert held.first_operation.fee is None
     done = account.done(capture(held, 700, final=True))
@@ -36,7 +36,7 @@ def test_a_hold_costs_nothing_and_its_capture_does(account: Account) -> None:
     assert account.done(void(account.held())).fee is None
 
 
-def test_a_refund_says_what_became_of_the_fee(account: Account) -> None:
+def test_a_refund_has_the_returned_fee(account: Account) -> None:
     back = account.done(refund(account.charged(), 700))
     assert back.operations[-1].fee == Fee(0, "USD")
     assert account.look_up(back).fee == Fee(0, "USD")
@@ -95,7 +95,7 @@ def canned(line: object) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("when", list(CaptureMethod))
-def test_a_strange_fee_is_none_and_the_charge_succeeded_all_the_same(
+def test_a_malformed_fee_is_omitted_from_a_successful_charge(
     stripe: Stripe,
     stripe_simulator: Simulator,
     line: object,

@@ -78,7 +78,7 @@ def _certificates(
         yield made, base + PATH, seen
 
 
-def test_a_chain_to_a_root_that_we_trust_is_fetched_once_an_hour(
+def test_a_chain_to_a_trusted_root_is_fetched_once_an_hour(
     authority: Authority, tmp_path: Path
 ) -> None:
     key, chain = authority.issue()
@@ -217,7 +217,7 @@ def test_made_up_addresses_are_fetched_at_a_bounded_rate(
         assert made.fetch_key(f"{url}x", now=_now()) == key.public_key()
 
 
-def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
+def test_a_sender_of_made_up_addresses_uses_up_only_its_own_fetches(
     authority: Authority, tmp_path: Path
 ) -> None:
     """No key is cached, so the provider's first webhook needs a fetch."""
@@ -251,7 +251,7 @@ def test_a_sender_cannot_hold_all_fetches_and_waits_at_once(
         assert len(held) <= 2 + 12, "the others were refused at once"
 
 
-def test_the_senders_that_are_counted_are_bounded(
+def test_the_number_of_counted_senders_is_bounded(
     authority: Authority, tmp_path: Path
 ) -> None:
     _, chain = authority.issue()
@@ -275,9 +275,7 @@ def test_a_certificate_is_fetched_once_for_concurrent_callers(
         assert len(seen.calls) == 1
 
 
-def test_an_answer_without_an_end_is_cut_off(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_an_endless_answer_is_cut_off(authority: Authority, tmp_path: Path) -> None:
     _, chain = authority.issue()
     long = chain + b"x" * MAX_CHAIN
     with _certificates(authority, tmp_path, long) as (made, url, _):

@@ -74,7 +74,7 @@ def test_the_rest_of_a_partial_capture_can_be_voided(account: Account) -> None:
     assert account.moved(payment) == [1399]
 
 
-def test_refunds_go_to_the_capture_that_they_are_of(account: Account) -> None:
+def test_refunds_go_to_their_own_capture(account: Account) -> None:
     payment = account.done(capture(account.held(), 600))
     payment = account.done(capture(payment, 700))
     _, small, large = payment.operations
@@ -111,7 +111,7 @@ def test_a_lost_capture_is_distinguished_from_an_equal_one(
         ("DENIED", Verdict.DECLINED),
     ],
 )
-def test_a_void_is_seen_by_its_authorization(
+def test_a_void_is_found_by_its_authorization(
     account: Account, status: str, verdict: Verdict
 ) -> None:
     payment = void(account.held())
@@ -201,7 +201,7 @@ def test_a_refund_is_read_by_its_status(
 
 @pytest.mark.parametrize("made", [("FAILED", "COMPLETED"), ("COMPLETED", "FAILED")])
 @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.CAPTURE, Kind.REFUND])
-def test_an_object_of_a_failed_send_does_not_hide_the_resends(
+def test_the_object_of_a_failed_send_does_not_hide_that_of_the_resend(
     account: Account, kind: Kind, made: tuple[str, str]
 ) -> None:
     """PayPal forgets a key that ended in an error: a resend makes a second object."""

@@ -89,7 +89,7 @@ def test_a_token_serves_many_calls(ours: PayPal, paypal_wire: Wire) -> None:
     assert paths(paypal_wire) == [TOKEN, ORDERS, ORDERS, ORDERS]
 
 
-def test_the_token_call_carries_the_credentials_and_nothing_of_the_payment(
+def test_the_token_call_has_the_credentials_and_no_data_of_the_payment(
     ours: PayPal, paypal_wire: Wire
 ) -> None:
     send(ours)
@@ -104,7 +104,7 @@ def test_the_token_call_carries_the_credentials_and_nothing_of_the_payment(
     assert order.headers["Authorization"].startswith("Bearer ")
 
 
-def test_a_token_that_paypal_has_forgotten_is_renewed_once_and_charges_once(
+def test_a_token_forgotten_by_paypal_is_renewed_once_and_charges_once(
     ours: PayPal, paypal_wire: Wire, paypal_simulator: Simulator
 ) -> None:
     send(ours)
@@ -129,7 +129,7 @@ def test_a_401_that_lasts_asks_for_one_new_token_and_ends_misconfigured(
     assert paypal_simulator.movements(payment) == []
 
 
-def test_wrong_credentials_are_misconfigured_and_nothing_is_sent(
+def test_wrong_credentials_are_misconfigured_and_send_no_request(
     make_paypal: MakePayPal, paypal_wire: Wire
 ) -> None:
     paypal = make_paypal(paypal_wire.url, secret="wrong")
@@ -183,7 +183,7 @@ def test_a_call_without_a_token_is_not_made(
         {"access_token": "T"},
     ],
 )
-def test_an_answer_that_holds_no_token_sends_nothing_and_is_asked_for_again(
+def test_an_answer_without_a_token_sends_no_request_and_is_not_cached(
     ours: PayPal, paypal_wire: Wire, body: object
 ) -> None:
     paypal_wire.canned[TOKEN] = [Canned(200, body)]
@@ -202,7 +202,7 @@ def test_a_token_call_that_is_refused_was_not_sent(make_paypal: MakePayPal) -> N
     assert caught.value.detail == "token_unavailable"
 
 
-def test_a_token_call_without_an_answer_has_a_timeout_and_did_nothing(
+def test_a_token_call_without_an_answer_times_out_without_an_effect(
     make_paypal: MakePayPal, paypal_wire: Wire, held: threading.Event
 ) -> None:
     hold(paypal_wire, TOKEN, held)

@@ -60,7 +60,7 @@ def test_a_redirect_is_not_followed(
     assert paypal_simulator.movements(payment) == []
 
 
-def test_one_connection_serves_all_calls_the_token_included(
+def test_one_connection_serves_all_calls_and_that_of_the_token(
     make_paypal: MakePayPal, paypal_wire: Wire
 ) -> None:
     paypal = make_paypal(paypal_wire.url)

@@ -35,7 +35,7 @@ class TestFollowUps(FollowUpSuite):
 
 
 @every_kind
-def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call(
+def test_the_ledger_names_the_operation_and_the_answer_names_the_call(
     account: Account, kind: Kind
 ) -> None:
     claimed = account.written_down(account.due(kind))
@@ -50,7 +50,7 @@ def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call
 
 
 @pytest.mark.parametrize("status", [401, 403, 409, 429, 500])
-def test_an_error_quotes_nothing_of_the_answer(account: Account, status: int) -> None:
+def test_an_error_does_not_quote_the_answer(account: Account, status: int) -> None:
     text = f"It is {TOKEN} that failed."
     body = {
         "error": {"type": "invalid_request_error", "message": text},
@@ -80,7 +80,7 @@ def test_a_failed_lookup_proves_nothing(account: Account, kind: Kind) -> None:
         account.look_up(payment)
 
 
-def test_stripe_holds_money_for_a_week_and_paypal_for_29_days_of_which_it_honours_3(
+def test_a_hold_ends_after_a_week_at_stripe_and_29_days_at_paypal(
     account: Account,
 ) -> None:
     hold = account.held().hold

@@ -67,7 +67,7 @@ def use_everything(settings: Settings, provider: ProviderName) -> None:
 
 
 @pytest.mark.parametrize("provider", ProviderName)
-def test_every_call_goes_through_the_proxy_that_is_set(
+def test_every_call_goes_through_the_configured_proxy(
     settings: Settings, proxy: ForwardProxy, provider: ProviderName
 ) -> None:
     base = {"stripe": settings.stripe_api_base, "paypal": settings.paypal_api_base}
@@ -103,7 +103,7 @@ def test_a_proxy_of_the_environment_is_ignored(
     assert proxy.asked == [] and proxy.refused == 0
 
 
-def test_no_proxy_of_the_environment_takes_nothing_off_the_one_that_is_set(
+def test_no_proxy_variables_do_not_bypass_the_configured_proxy(
     settings: Settings, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
@@ -141,7 +141,7 @@ def test_certificates_are_fetched_through_the_proxy(
 
 
 @pytest.mark.parametrize("provider", ProviderName)
-def test_a_provider_that_is_spoken_to_by_https_is_reached_by_a_tunnel(
+def test_a_provider_with_https_is_reached_by_a_tunnel(
     proxy: ForwardProxy, tmp_path: Path, provider: ProviderName
 ) -> None:
     with _tls_server(tmp_path) as (port, roots):
@@ -160,7 +160,7 @@ def test_a_provider_that_is_spoken_to_by_https_is_reached_by_a_tunnel(
     ids=["refuses us", "is away"],
 )
 @pytest.mark.parametrize("provider", ProviderName)
-def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
+def test_a_call_without_a_tunnel_was_not_sent(
     proxy: ForwardProxy,
     tmp_path: Path,
     proxied: Callable[[ForwardProxy], str],
@@ -186,7 +186,7 @@ def test_a_server_with_another_name_gets_no_request(
 
 
 @pytest.mark.parametrize("provider", ProviderName)
-def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing(
+def test_a_proxy_that_stops_after_a_whole_request_leaves_the_outcome_unknown(
     provider: ProviderName,
 ) -> None:
     read = list[bytes]()
@@ -245,7 +245,7 @@ def test_the_doctor_names_the_proxy_without_its_credentials(
         "http://proxy.example:3128?user=secret",
     ],
 )
-def test_a_url_that_is_no_proxys_stops_the_process_and_is_not_repeated(
+def test_an_invalid_proxy_url_stops_the_process_and_is_not_repeated(
     text: str,
 ) -> None:
     with pytest.raises(SettingsError, match="PAYMENTS_PROVIDER_PROXY must") as caught:

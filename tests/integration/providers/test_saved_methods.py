@@ -63,7 +63,7 @@ def apply_lookup(account: Account, payment: Payment) -> Payment:
 
 
 @pytest.mark.parametrize("when", list(CaptureMethod))
-def test_a_card_that_was_saved_pays_again_off_session(
+def test_a_saved_card_pays_again_off_session(
     at_stripe: Account, ann: str, when: CaptureMethod
 ) -> None:
     first = at_stripe.done(
@@ -80,9 +80,7 @@ def test_a_card_that_was_saved_pays_again_off_session(
         assert at_stripe.moved(again) == [1999]
 
 
-def test_a_card_is_saved_only_where_that_was_asked_for(
-    at_stripe: Account, ann: str
-) -> None:
+def test_a_card_is_saved_only_on_request(at_stripe: Account, ann: str) -> None:
     assert at_stripe.done(a_payment(customer=ann)).saved_method is None
     declined = a_payment(
         method="pm_card_chargeDeclined", customer=ann, setup_future_usage=OFF
@@ -126,7 +124,7 @@ def test_a_payer_who_fails_to_authenticate_pays_nothing(
 
 
 @pytest.mark.parametrize("lost", ["first", "second"])
-def test_a_lost_answer_on_the_way_to_the_payer_is_found_by_the_same_request(
+def test_a_lost_request_for_the_payer_is_found_by_repeating_it(
     at_stripe: Account, ann: str, lost: str
 ) -> None:
     payment = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
@@ -145,7 +143,7 @@ def test_a_lost_answer_on_the_way_to_the_payer_is_found_by_the_same_request(
     assert waiting.next_action is not None
 
 
-def test_a_payment_without_a_return_url_says_why_it_waits(
+def test_a_payment_without_a_return_url_shows_why_it_waits(
     at_stripe: Account, ann: str
 ) -> None:
     stuck = at_stripe.done(a_payment(method=SECURE, customer=ann, off_session=True))
@@ -157,7 +155,7 @@ def test_a_payment_without_a_return_url_says_why_it_waits(
 
 
 @pytest.mark.parametrize("when", list(CaptureMethod))
-def test_a_wallet_that_was_saved_pays_again_without_its_payer(
+def test_a_saved_wallet_pays_again_without_its_payer(
     at_paypal: Account, when: CaptureMethod
 ) -> None:
     asked = a_payment(

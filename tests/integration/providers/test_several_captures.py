@@ -84,7 +84,7 @@ def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(403, {}), (200, {"data": 17})])
-def test_a_balance_that_cannot_be_read_costs_a_part_its_fee_and_nothing_else(
+def test_a_part_with_an_unreadable_balance_lacks_only_its_fee(
     at_stripe: Account, status: int, body: dict[str, Any]
 ) -> None:
     payment = held(at_stripe)
@@ -152,7 +152,7 @@ def test_a_void_after_a_partial_capture_releases_the_rest(
     assert at_stripe.look_up(part, part.first_operation).verdict is Verdict.EXPIRED
 
 
-def test_a_part_that_comes_after_the_rest_was_released_captures_nothing(
+def test_a_capture_after_the_release_of_the_rest_moves_no_money(
     at_stripe: Account,
 ) -> None:
     part = at_stripe.done(capture(held(at_stripe), 500))
@@ -183,7 +183,9 @@ def test_an_external_capture_is_not_mistaken_for_ours(
     assert at_stripe.look_up(part).moved == Money(500, "USD")
 
 
-def test_refunds_are_of_parts_while_the_rest_is_on_hold(at_stripe: Account) -> None:
+def test_captured_parts_are_refunded_while_the_rest_is_on_hold(
+    at_stripe: Account,
+) -> None:
     payment = at_stripe.done(capture(held(at_stripe), 500))
     payment = at_stripe.done(refund(payment, 500))
     assert payment.status is Status.PARTIALLY_REFUNDED
@@ -191,7 +193,7 @@ def test_refunds_are_of_parts_while_the_rest_is_on_hold(at_stripe: Account) -> N
     assert (payment.captured, payment.refunded, payment.capturable) == (1100, 500, 899)
 
 
-def test_a_rest_that_ran_out_is_found_by_asking_of_the_authorization(
+def test_an_expired_rest_is_found_by_a_lookup_of_the_authorization(
     make_stripe: MakeStripe,
 ) -> None:
     with simulator("stripe") as running:
@@ -229,7 +231,7 @@ def test_a_total_below_our_captures_needs_review(
 
 
 @pytest.mark.parametrize("status", ["requires_capture", "succeeded"])
-def test_the_last_part_may_leave_an_intent_with_nothing_to_capture(
+def test_the_last_part_may_leave_an_intent_without_a_capturable_amount(
     stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account, status: str
 ) -> None:
     asked = capture(held(at_stripe), 1999)

@@ -152,7 +152,7 @@ def test_wrong_credentials_and_closed_ports_differ(
         away.list_page(now - MINUTE, now, None)
 
 
-def test_a_search_that_finds_too_much_says_so(
+def test_a_search_with_too_many_results_is_an_error(
     paypal_simulator: Simulator, calls: Calls
 ) -> None:
     _, statement = paypal_clients(paypal_simulator.url, calls)

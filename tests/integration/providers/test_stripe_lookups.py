@@ -63,7 +63,7 @@ def test_an_intent_with_a_lost_answer_is_found_after_a_hundred_others(
     assert (seen.expires_at is not None) is (kind is Kind.AUTHORIZE)
 
 
-def test_an_intent_that_is_in_no_list_was_never_made(account: Account) -> None:
+def test_an_intent_missing_in_the_list_is_absent(account: Account) -> None:
     payment = unheard(account, account.new(), "drop")
     for _ in range(101):
         account.done(account.new("declines"))
@@ -92,7 +92,7 @@ def others(account: Account, pages: int, *, more: bool) -> None:
     )
 
 
-def test_an_intent_is_missed_in_a_list_as_long_as_a_busy_account_makes_it(
+def test_an_intent_missing_in_the_list_of_a_busy_account_is_absent(
     account: Account,
 ) -> None:
     payment = unheard(account, account.new(), "drop")
@@ -111,7 +111,7 @@ def test_an_endless_list_proves_nothing_and_needs_review(
     assert caught.value.detail == "list_too_long"
 
 
-def test_a_refund_that_is_not_among_a_hundred_may_be_behind_them(
+def test_a_refund_missing_among_the_first_hundred_is_not_absent(
     account: Account,
 ) -> None:
     payment = unheard(account, refund(account.charged()), "drop")
@@ -145,7 +145,7 @@ def test_a_lookup_of_an_unsent_operation_needs_review(account: Account) -> None:
         (Kind.VOID, CAPTURED, Verdict.DECLINED),
     ],
 )
-def test_an_intents_status_is_read_by_what_was_wanted_of_it(
+def test_an_intents_status_is_read_for_the_kind_of_operation(
     account: Account, kind: Kind, fields: dict[str, Any], verdict: Verdict
 ) -> None:
     payment = account.held()
@@ -180,7 +180,7 @@ def test_a_status_that_does_not_fit_is_neither_success_nor_failure(
     assert caught.value.detail == detail
 
 
-def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
+def test_a_capture_is_identified_by_its_metadata(account: Account) -> None:
     payment = capture(account.held())
     ours = {"capture": payment.operations[-1].id}
     say(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))

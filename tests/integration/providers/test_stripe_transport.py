@@ -68,7 +68,7 @@ def test_a_lost_answer_is_not_mistaken_for_an_earlier_refused_connection(
 
 @pytest.mark.parametrize("status", [409, 429, 500, 503])
 @pytest.mark.parametrize("headers", [{}, {"Stripe-Should-Retry": "true"}])
-def test_the_sdk_sends_once_and_leaves_repeating_to_us(
+def test_the_sdk_sends_once_and_does_not_retry(
     make_stripe: MakeStripe, stripe_wire: Wire, status: int, headers: Mapping[str, str]
 ) -> None:
     failure = {"error": {"type": "api_error", "message": "Try again."}}
@@ -104,7 +104,7 @@ def test_one_connection_serves_the_calls_of_all_threads(
     assert stripe_wire.connections == 1
 
 
-def test_a_connection_that_was_closed_between_two_calls_is_made_anew(
+def test_a_connection_closed_between_two_calls_is_opened_again(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
     stripe = make_stripe(stripe_wire.url)
@@ -195,7 +195,7 @@ def test_the_secret_key_is_not_logged_at_any_level(
     assert secret not in caplog.text
 
 
-def test_the_sdk_tells_stripe_nothing_of_this_machine(
+def test_the_sdk_sends_no_information_about_this_machine(
     make_stripe: MakeStripe, stripe_wire: Wire
 ) -> None:
     stripe = make_stripe(stripe_wire.url)
@@ -205,7 +205,7 @@ def test_the_sdk_tells_stripe_nothing_of_this_machine(
         assert "telemetry" not in str(request.headers).lower()
 
 
-def test_every_call_names_the_version_that_it_was_written_for(
+def test_every_call_names_its_api_version(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
     account = Account(make_stripe(stripe_wire.url), STRIPE_METHODS, stripe_simulator)

@@ -113,7 +113,9 @@ def request(rest: bytes, line: bytes = b"POST /a%20b?c=%20d HTTP/1.1") -> bytes:
     return line + b"\r\nHost: x\r\nConnection: close\r\n" + rest
 
 
-def test_the_application_gets_the_request_as_wsgi_has_it(echoing: Running) -> None:
+def test_the_application_gets_the_request_as_a_wsgi_environment(
+    echoing: Running,
+) -> None:
     found = echoing.told(
         request(
             b"X-One: 1\r\nX-One: 2\r\nContent-Type: text/x\r\n"
@@ -136,7 +138,7 @@ def test_the_application_gets_the_request_as_wsgi_has_it(echoing: Running) -> No
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_a_body_in_chunks_is_put_together_and_its_trailers_are_no_headers(
+def test_a_body_in_chunks_is_joined_and_its_trailers_are_ignored(
     echoing: Running,
 ) -> None:
     found = echoing.told(
@@ -155,7 +157,7 @@ def test_a_header_with_an_underscore_cannot_pass_for_another(echoing: Running) -
     assert "HTTP_X_FORWARDED_FOR" not in found
 
 
-def test_a_target_that_names_the_server_is_its_path(echoing: Running) -> None:
+def test_a_target_with_the_server_is_read_as_its_path(echoing: Running) -> None:
     for target, path in ((b"http://x/a/b", "/a/b"), (b"HTTP://x", "/")):
         found = echoing.told(request(b"\r\n", b"GET " + target + b" HTTP/1.1"))
         assert found["PATH_INFO"] == path
@@ -208,7 +210,7 @@ def test_a_body_that_is_too_long_is_refused(echoing: Running, framing: bytes) ->
     "rest",
     [b"Content-Length: 3\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"],
 )
-def test_a_body_that_was_cut_off_never_reaches_the_application(rest: bytes) -> None:
+def test_an_incomplete_body_never_reaches_the_application(rest: bytes) -> None:
     seen: list[str] = []
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -253,7 +255,7 @@ def test_requests_on_one_connection_are_answered_in_their_order() -> None:
         assert refused.index(b"200 OK") < refused.index(b"400 Bad request")
 
 
-def test_requests_that_wait_on_one_connection_are_bounded() -> None:
+def test_the_number_of_waiting_requests_on_a_connection_is_bounded() -> None:
     with running(echo, pipelined=3) as started:
         answer = started.ask(GET * 500)
         assert answer.count(b"HTTP/1.1 200 OK") <= 4
@@ -307,13 +309,15 @@ def test_a_client_that_stops_sending_is_still_answered(echoing: Running) -> None
         assert read_all(client).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_http_1_0_needs_no_host_and_ends_with_its_answer(echoing: Running) -> None:
+def test_a_request_of_http_1_0_needs_no_host_and_ends_its_connection(
+    echoing: Running,
+) -> None:
     answer = echoing.ask(b"GET / HTTP/1.0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b"\r\nConnection: close\r\n" in answer
 
 
-def test_a_body_that_waits_for_it_is_asked_for(echoing: Running) -> None:
+def test_a_client_that_expects_100_continue_gets_it(echoing: Running) -> None:
     with echoing.connect() as client:
         client.sendall(request(b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"))
         assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -323,12 +327,12 @@ def test_a_body_that_waits_for_it_is_asked_for(echoing: Running) -> None:
     assert echoing.ask(request(too_long)).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_of_http_1_0_is_asked_for_nothing(echoing: Running) -> None:
+def test_a_client_of_http_1_0_gets_no_100_continue(echoing: Running) -> None:
     head = b"POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     assert echoing.ask(head + b"abc").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_client_that_reads_no_interim_answer_is_let_go() -> None:
+def test_a_client_that_reads_no_interim_answer_is_disconnected() -> None:
     expecting = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
     expecting += b"Expect: 100-continue\r\n\r\na"
     with running(echo, answer_seconds=0.3, idle_seconds=60) as started:
@@ -343,7 +347,7 @@ def test_a_client_that_reads_no_interim_answer_is_let_go() -> None:
             assert time.monotonic() < began + SOON
 
 
-def test_no_other_protocol_is_switched_to(echoing: Running) -> None:
+def test_an_upgrade_to_another_protocol_is_ignored(echoing: Running) -> None:
     head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
     answer = echoing.ask(head + b"Upgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n" + GET)
     assert answer.startswith(b"HTTP/1.1 200 OK") and answer.count(b"HTTP/1.1 ") == 1
@@ -366,7 +370,7 @@ def test_an_error_of_the_application_is_500_and_the_connection_stays() -> None:
         assert head.startswith(b"HTTP/1.1 500 ") and rest.startswith(b"HTTP/1.1 200 ")
 
 
-def test_an_idle_connection_ends_and_one_in_use_stays() -> None:
+def test_an_idle_connection_is_closed_and_one_in_use_stays() -> None:
     with running(echo, idle_seconds=0.5, head_seconds=0.5) as started:
         with started.connect() as fresh, started.connect() as used:
             ended = False
@@ -378,7 +382,7 @@ def test_an_idle_connection_ends_and_one_in_use_stays() -> None:
             assert read_all(used) == b""
 
 
-def test_the_longest_waiting_connection_gives_way_to_a_new_one() -> None:
+def test_the_longest_waiting_connection_is_closed_for_a_new_one() -> None:
     with running(echo, connections=3) as started, ExitStack() as opened:
         clients = []
         for _ in range(4):
@@ -389,7 +393,7 @@ def test_the_longest_waiting_connection_gives_way_to_a_new_one() -> None:
         assert clients[3].recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_bodies_together_are_bounded() -> None:
+def test_the_total_size_of_bodies_is_bounded() -> None:
     with running(echo, buffered_bytes=1500) as started, ExitStack() as opened:
 
         def upload() -> socket.socket:
@@ -410,7 +414,9 @@ def test_bodies_together_are_bounded() -> None:
         assert read_all(third).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_client_with_much_of_a_body_gives_way_and_one_with_none_stays() -> None:
+def test_a_client_with_a_large_partial_body_is_closed_before_one_without_a_body() -> (
+    None
+):
     with running(echo, buffered_bytes=1500) as started, ExitStack() as opened:
         idle = opened.enter_context(closing(started.connect()))
         idle.sendall(GET)
@@ -428,7 +434,7 @@ def test_a_client_with_much_of_a_body_gives_way_and_one_with_none_stays() -> Non
         assert read_all(idle).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
+def test_a_client_that_does_not_read_its_answer_is_disconnected() -> None:
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         start("200 OK", [])
         return [b"a" * 20_000_000]
@@ -440,7 +446,7 @@ def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
         assert len(read_all(client)) < 20_000_000
 
 
-def test_answers_that_are_not_read_are_bounded() -> None:
+def test_the_size_of_unread_answers_is_bounded() -> None:
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         start("200 OK", [])
         return [b"a" * 20_000_000]
@@ -455,7 +461,7 @@ def test_answers_that_are_not_read_are_bounded() -> None:
             assert len(read_all(second)) >= 20_000_000
 
 
-def test_threads_that_are_stuck_make_the_process_unhealthy() -> None:
+def test_stuck_threads_make_the_process_unhealthy() -> None:
     busy, free = threading.Semaphore(0), threading.Event()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -500,7 +506,7 @@ def test_threads_that_are_stuck_make_the_process_unhealthy() -> None:
         assert probes.get("/healthz").status_code == 200
 
 
-def test_a_drained_listener_answers_what_it_has_and_takes_no_more() -> None:
+def test_a_drained_listener_answers_its_requests_and_accepts_no_others() -> None:
     is_busy = threading.Event()
     read_by_idle: list[bytes] = []
 

@@ -196,7 +196,7 @@ def test_a_forged_count_leaves_each_process_a_part(
 
 
 @pytest.mark.parametrize("forged", ["list", "text"])
-def test_what_is_no_count_is_left_alone(redis_database: str, forged: str) -> None:
+def test_a_malformed_count_is_ignored(redis_database: str, forged: str) -> None:
     settings = replace(Settings(), redis_url=redis_database)
     quotas = opened(settings)
     window = int(now().timestamp() // 3600)
@@ -224,7 +224,7 @@ def opened(settings: Settings) -> Quotas:
 
 
 @pytest.mark.parametrize("state", ["hanging", "absent"])
-def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(
+def test_an_unresponsive_redis_neither_slows_nor_refuses_requests(
     state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     of_other_tests = {thread.ident for thread in threading.enumerate()}
@@ -261,7 +261,7 @@ def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(
             assert said() == ["quotas_not_shared"], "an outage is one line"
 
 
-def test_a_quota_that_is_off_counts_nothing() -> None:
+def test_a_disabled_quota_counts_no_request() -> None:
     quotas = opened(Settings(redis_url="redis://127.0.0.1:1/0"))
     assert quotas.hit(QuotaName.MERCHANT, "a") is None
     assert quotas.read_usage(QuotaName.MERCHANT, "a") is None
@@ -275,7 +275,7 @@ def waiting(web: RunningWeb) -> int:
     return int(found[1])
 
 
-def test_a_merchant_that_waits_for_much_leaves_others_their_places(
+def test_a_merchant_with_many_waiting_reads_leaves_places_for_others(
     web: RunningWeb,
 ) -> None:
     many, few = web.client(), web.client()

@@ -96,7 +96,7 @@ def test_a_refund_is_due_and_carried_out_at_once(skewed: RunningWeb) -> None:
     assert done.status is Status.REFUNDED
 
 
-def test_a_webhook_is_taken_and_due_at_once(skewed: RunningWeb) -> None:
+def test_a_webhook_is_accepted_and_due_at_once(skewed: RunningWeb) -> None:
     event = {
         "id": "evt_1",
         "object": "event",
@@ -148,7 +148,7 @@ def test_a_replay_is_due_at_once(skewed: RunningWeb) -> None:
     assert replay is not None and is_due_now(replay["next_at"])
 
 
-def test_ids_sort_by_the_time_that_the_database_has(skewed: RunningWeb) -> None:
+def test_ids_sort_by_the_time_of_the_database(skewed: RunningWeb) -> None:
     payment_id = skewed.client().submit(stripe_payment()).json()["id"]
     earlier = container.new_id("pay")
     assert abs(_made_at(payment_id) - _made_at(earlier)) < SLACK

@@ -62,7 +62,7 @@ def start(web: RunningWeb, **environment: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
-def test_a_signal_ends_it_quickly_though_a_request_waits(
+def test_a_signal_ends_the_process_quickly_during_a_waiting_request(
     own: RunningWeb, name: str
 ) -> None:
     client = own.client()
@@ -80,7 +80,7 @@ def test_a_signal_ends_it_quickly_though_a_request_waits(
     assert time.monotonic() - began < 15  # the request would have waited for 30
 
 
-def test_a_second_one_on_the_same_port_says_so(web: RunningWeb) -> None:
+def test_a_second_process_on_the_same_port_is_an_error(web: RunningWeb) -> None:
     second = start(web)
     assert second.returncode == 2
     assert "is taken" in second.stderr and "PAYMENTS_HTTP_PORT" in second.stderr
@@ -94,7 +94,7 @@ def test_a_missing_setting_is_named(web: RunningWeb, name: str) -> None:
     assert name in stopped.stderr and "Traceback" not in stopped.stderr
 
 
-def test_it_logs_lines_of_json_by_route_and_never_by_path(web: RunningWeb) -> None:
+def test_the_request_log_names_the_route_and_never_the_path(web: RunningWeb) -> None:
     client = web.client()
     made = client.submit(stripe_payment(), Request_Id="shop-7").json()
     client.get("/v1/payments/canary-path?limit=canary-query")
@@ -122,7 +122,7 @@ def test_metrics_count_new_payments_once_and_requests_by_route(
     assert "BREW" not in metrics and "pay_" not in metrics
 
 
-def test_ready_when_both_servers_answer(web: RunningWeb) -> None:
+def test_a_web_process_is_ready_if_both_servers_answer(web: RunningWeb) -> None:
     answer = requests.get(f"{web.health}/readyz", timeout=10)
     assert answer.status_code == 200
     assert answer.json() == {
@@ -131,7 +131,7 @@ def test_ready_when_both_servers_answer(web: RunningWeb) -> None:
     }
 
 
-def test_keys_that_do_not_open_what_is_stored_are_seen_before_payments_come(
+def test_keys_that_do_not_fit_the_stored_data_make_the_process_unready(
     web: RunningWeb,
 ) -> None:
     assert requests.get(f"{web.health}/readyz", timeout=10).ok
@@ -145,7 +145,7 @@ def test_keys_that_do_not_open_what_is_stored_are_seen_before_payments_come(
         assert "do not open" in ready.json()["checks"]["encryption"]
 
 
-def test_without_redis_payments_are_still_accepted(web: RunningWeb) -> None:
+def test_a_payment_is_accepted_without_redis(web: RunningWeb) -> None:
     closed = f"redis://127.0.0.1:{processes.free_port()}/0"
     client = web.client()
     with running_web(replace(web.settings, redis_url=closed)) as alone:
@@ -158,7 +158,7 @@ def test_without_redis_payments_are_still_accepted(web: RunningWeb) -> None:
     assert web.stored(accepted.json()["id"]) is not None
 
 
-def test_without_mongodb_nothing_is_promised(web: RunningWeb) -> None:
+def test_a_payment_is_refused_without_mongodb(web: RunningWeb) -> None:
     closed = f"mongodb://127.0.0.1:{processes.free_port()}/?directConnection=true"
     client = web.client()
     with running_web(replace(web.settings, mongo_url=closed)) as alone:
@@ -177,7 +177,7 @@ def test_without_mongodb_nothing_is_promised(web: RunningWeb) -> None:
         assert requests.get(f"{alone.health}/healthz", timeout=10).ok
 
 
-def test_those_who_wait_never_take_all_threads(web: RunningWeb) -> None:
+def test_waiting_reads_never_take_all_threads(web: RunningWeb) -> None:
     """Eight threads, four of them may wait; the others are answered at once."""
     client = web.client()
     payment_id = client.submit(stripe_payment()).json()["id"]
@@ -193,7 +193,9 @@ def test_those_who_wait_never_take_all_threads(web: RunningWeb) -> None:
     assert sum(seconds > 2.5 for seconds in took) == 4
 
 
-def test_another_wsgi_server_can_serve_it(web: RunningWeb, tmp_path: Path) -> None:
+def test_another_wsgi_server_can_serve_the_application(
+    web: RunningWeb, tmp_path: Path
+) -> None:
     port = processes.free_port()
     base = f"http://127.0.0.1:{port}"
     client = replace(web.client(), base=base)

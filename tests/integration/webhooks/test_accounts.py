@@ -164,7 +164,7 @@ def test_a_webhook_of_an_unknown_account_is_not_found(
 
 
 @BOTH
-def test_a_first_webhook_is_taken_during_a_flood_of_made_up_accounts(
+def test_a_first_webhook_is_accepted_during_a_flood_of_made_up_accounts(
     shop: Shop, provider: str
 ) -> None:
     account = shop.add(provider)

@@ -55,7 +55,7 @@ def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
     assert dispute_steps.facts(bench, payment_id) == [OPENED, "dispute.closed"]
 
 
-def test_a_capture_that_paypal_reversed_without_a_dispute(
+def test_a_capture_reversed_by_paypal_without_a_dispute_is_recorded(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work

@@ -46,7 +46,7 @@ BOTH: Final = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 
 @ALL
-def test_a_dispute_is_followed_from_its_opening_to_its_end(
+def test_a_dispute_is_tracked_from_its_opening_to_its_end(
     bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     work, before = bench.work, _counted()

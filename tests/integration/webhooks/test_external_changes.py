@@ -45,7 +45,7 @@ def dashboard(bench: WebhookWorkbench) -> Dashboard:
     return Dashboard(bench.work)
 
 
-def test_a_refund_made_at_the_provider_counts_as_ours_does(
+def test_an_external_refund_counts_like_ours(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     work, payment_id = bench.work, bench.work.paid(provider)
@@ -281,7 +281,7 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
     assert work.calls(provider, "POST") == posts
 
 
-def test_a_webhook_that_comes_again_changes_nothing(
+def test_a_repeated_webhook_changes_nothing(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     payment_id = bench.work.paid(provider)

@@ -142,7 +142,7 @@ def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
     drops(bench, odd, "malformed")
 
 
-def test_a_signed_event_of_an_unknown_type_is_kept_and_ignored(
+def test_a_signed_event_of_an_unknown_type_is_stored_and_ignored(
     bench: WebhookWorkbench,
 ) -> None:
     delivery = _told(bench, "stripe")
@@ -153,7 +153,7 @@ def test_a_signed_event_of_an_unknown_type_is_kept_and_ignored(
     assert bench.status(thin) is WebhookStatus.IGNORED
 
 
-def test_an_object_of_another_api_version_is_kept_as_unreadable(
+def test_an_object_of_another_api_version_is_stored_as_unreadable(
     bench: WebhookWorkbench,
 ) -> None:
     delivery = _told(bench, "stripe")
@@ -223,7 +223,7 @@ def test_a_certificate_that_cannot_be_fetched_is_refused_for_now(
     _refuses(bench, delivery, 503, why, lambda: bench.post(other))
 
 
-def test_a_signed_webhook_is_taken_during_a_flood_of_forged_ones(
+def test_a_signed_webhook_is_accepted_during_a_flood_of_forged_ones(
     bench: WebhookWorkbench,
 ) -> None:
     """Each forged webhook names another certificate; few are fetched."""
@@ -239,7 +239,7 @@ def test_a_signed_webhook_is_taken_during_a_flood_of_forged_ones(
     assert 0 < _fetches(bench.work.paypal) - before <= FETCHES_A_MINUTE
 
 
-def test_a_first_webhook_is_taken_during_a_flood_of_another_sender(
+def test_a_first_webhook_is_accepted_during_a_flood_of_another_sender(
     bench: WebhookWorkbench,
 ) -> None:
     """No certificate is known yet, and the forged webhooks come first."""

@@ -97,7 +97,7 @@ def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
+def test_money_moved_after_a_proof_of_absence_is_not_moved_again(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
