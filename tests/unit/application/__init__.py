@@ -1,1 +1,1 @@
-"""What the use cases promise, with fakes at the ports alone."""
+"""Tests of the use cases, with fakes only at the ports."""

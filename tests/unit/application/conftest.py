@@ -1,4 +1,4 @@
-"""What the use cases are given: fakes at the ports, and a clock moved by hand."""
+"""Fixtures of the use cases: fakes at the ports, and a clock set by tests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 
 class Stopping(Event):
-    """A worker's end, which is waited for by the clock of its world."""
+    """The stop event of a worker; a wait moves the clock of its world."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Lets the time pass, and says whether the end has come."""
+        """Lets the time pass; returns whether the worker has to stop."""
         if timeout:
             self._world.waited.append(timeout)
             self._world.now += timedelta(seconds=timeout)
@@ -39,7 +39,7 @@ class Stopping(Event):
 
 @dataclass
 class World:
-    """One worker and all that it meets."""
+    """One worker with its store, queue, provider and clock."""
 
     calls: ThreadPoolExecutor
     now: datetime = NOW
@@ -84,7 +84,7 @@ class World:
         return [one.id for one in self.store.insert_many(payments)]
 
     def attempt(self, *ids: str) -> dict[str, AttemptResult]:
-        """Runs ``ids`` to the end; what was settled, by id."""
+        """Runs ``ids`` to the end; returns the settled results by id."""
         groups = list(run(ids, self.tools))
         return {one.payment.id: one for group in groups for one in group}
 
@@ -110,7 +110,7 @@ def world(calls: ThreadPoolExecutor) -> World:
 
 @pytest.fixture
 def desk(world: World) -> OperatorContext:
-    """An operator's desk in the world."""
+    """The operator's context of the world."""
     return OperatorContext(
         view=MemoryView(world.store),
         store=world.store,
@@ -121,7 +121,7 @@ def desk(world: World) -> OperatorContext:
 
 
 def die_after_the_call(world: World, payment_id: str) -> Send:
-    """A worker claims, sends, and is gone before it settles."""
+    """Returns the send of a worker that dies between its call and the settle."""
     dying = world.store.leased_by("dead")
     [found] = dying.load_due([payment_id])
     body = world.provider.prepare(found, found.first_operation)

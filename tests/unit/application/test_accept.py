@@ -64,7 +64,9 @@ def test_a_new_payment_is_stored_and_notified(world: World, accept: Accept) -> N
         1999,
     )
     assert stored.first_operation.origin == Origin("k", "f", "req_1", "00-trace")
-    assert stored.due_at == NOW + WAKEUP_GRACE, "recovery looks if the message is lost"
+    assert (
+        stored.due_at == NOW + WAKEUP_GRACE
+    ), "recovery finds it if the message is lost"
     assert world.queue.waiting == [stored.id]
     [event] = world.store.load_timeline(SHOP, stored.id) or []
     assert (event.type, event.data["to"]) == ("payment.accepted", "queued")

@@ -1,4 +1,4 @@
-"""The breaker of an account: what it lets through, and what moves it."""
+"""The breaker of an account: the calls that it admits, and its transitions."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_failed_probe_keeps_the_breaker_open_for_longer(account: Account) -> Non
 
 
 def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
-    """Their outcomes come from other threads, while a probe is out."""
+    """Other threads record their outcomes while a probe is under way."""
     control = account.admission()
     try_calls(control, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
@@ -129,7 +129,7 @@ def test_calls_under_way_at_the_opening_are_no_probes(account: Account) -> None:
     assert account.breaker.is_open and account.breaker.failed_probes == 0
     control.record(STRIPE, [DECLINE])
     try_calls(control, NotSent())
-    assert not account.breaker.is_open, "it forgot what failed while it was open"
+    assert not account.breaker.is_open, "failures before the opening are forgotten"
 
 
 def test_probe_without_an_outcome_is_followed_by_another(
@@ -242,7 +242,7 @@ def test_last_known_breakers_hold_without_a_database(
     account.breakers.away = True
     account.pass_time(FIRST_PROBE_DELAY + timedelta(seconds=CACHE_SECONDS))
     assert control.admit(STRIPE, 9).granted == (0 if is_open else 9)
-    control.record(STRIPE, AWAY)  # which cannot be kept now
+    control.record(STRIPE, AWAY)  # it cannot be stored now
     account.breakers.away = False
     control.record(STRIPE, [NotSent()])
     assert account.breaker.is_open

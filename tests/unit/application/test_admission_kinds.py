@@ -1,4 +1,4 @@
-"""What refusals of one kind of calls, or of one operation, stop, and for how long."""
+"""The effect of refusals of one kind of calls, or of one operation, on other calls."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def account() -> Account:
 
 @pytest.fixture
 def control(account: Account) -> SharedAdmissionControl:
-    """Those of one process."""
+    """The admission control of one process."""
     return account.shared()
 
 
 def find_breaker(account: Account, name: str = REFUNDS) -> CircuitBreaker:
-    """A breaker as it is kept."""
+    """The stored breaker."""
     return account.breakers.load_all().get(name, CircuitBreaker(name))
 
 
@@ -67,7 +67,7 @@ def ask(control: SharedAdmissionControl, *calls: Call) -> Admission:
 def try_call(
     control: SharedAdmissionControl, call: Call, outcome: Answer | ProviderError
 ) -> Sequence[Call]:
-    """Asks for one call and tells what came of it; those that were granted."""
+    """Requests one call and records its outcome; returns the granted calls."""
     granted = ask(control, call).granted
     if granted:
         control.record(STRIPE, [(call, outcome)])
@@ -199,7 +199,7 @@ def test_an_operation_that_failed_before_is_the_last_candidate_in_an_outage(
     assert list(ask(control, *failed, fresh).granted) == [fresh]
     control.record(STRIPE, [(fresh, NotSent())])
     account.pass_time(2 * FIRST_PROBE_DELAY)
-    assert list(ask(control, *failed).granted) == failed[:1], "none other is there"
+    assert list(ask(control, *failed).granted) == failed[:1], "there is no other"
 
 
 def test_a_single_operation_is_tried_again_soon_in_an_outage(

@@ -1,4 +1,4 @@
-"""How a breaker keeps to what an account takes, and to what its provider asks for."""
+"""Rate limits of an account, and waits that its provider requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A breaker that somebody else moves between a look at it and a step."""
+"""A breaker that another process changes between a read and a step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_probe_claimed_by_another_process_is_not_sent_twice(account: Account) 
     one, other = account.admission(), account.admission()
     try_calls(one, *AWAY)
     account.pass_time(FIRST_PROBE_DELAY)
-    assert one.admit(STRIPE, 0).granted == 0  # it has seen that one is due
+    assert one.admit(STRIPE, 0).granted == 0  # it has read that a probe is due
     assert other.admit(STRIPE, 1).granted == 1
     assert one.admit(STRIPE, 1).granted == 0
     assert account.counts.probes[STRIPE] == 1

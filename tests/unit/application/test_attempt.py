@@ -1,4 +1,4 @@
-"""Claim, call, settle: what is stored, and what the provider's ledger shows."""
+"""Claim, call, settle: the stored payment, and the provider's ledger."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.support.fakes import (
 from tests.unit.application.conftest import World, die_after_the_call
 
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
-#: Past the grace, the first retries and any lease.
+#: Beyond the grace, the first retries and any lease.
 DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)
 
@@ -171,7 +171,7 @@ def test_a_refund_requested_during_a_call_is_kept_beside_its_result(
 
 
 class _Busy(ScriptedProvider):
-    """While it answers the first time, the merchant asks for another refund."""
+    """A provider during whose first answer the merchant requests another refund."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:
 
 
 class _Stopped(Executor):
-    """A worker that is stopped between its claim and its call."""
+    """A store whose worker is stopped between its claim and its call."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -258,7 +258,7 @@ def _raising(error: Exception) -> Act:
 
 
 def test_a_refund_of_externally_refunded_money_is_not_sent(world: World) -> None:
-    """Proven not executed it waits for its next try, and they refund meanwhile."""
+    """Our refund was not executed; an external one is made before its next try."""
     [paid] = world.store.insert_many([captured()])
     asked = refund(
         paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with one payment stays with it; money still moves once."""
+"""A failure of one payment affects no other, and its money moves once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.application.conftest import World
 
 
 class _Crowded(MemoryStore):
-    """A store in which somebody else always writes first."""
+    """A store with a concurrent write before each of ours."""
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
         ids = {payment.id for payment in payments}
@@ -62,7 +62,7 @@ def test_a_refused_settle_is_left_to_recovery_and_blocks_no_other(
     store.refused = refused
     world.tools = replace(world.tools, store=store)
     assert set(world.attempt(refused, other)) == {other}
-    assert store.settles <= 2, "a write that was refused is not tried again at once"
+    assert store.settles <= 2, "a refused write is not repeated at once"
     assert world.stored(refused).first_operation.state is State.RUNNING
     assert world.tools.leased_ids == set()
     world.tools = replace(world.tools, store=world.store)
@@ -128,7 +128,7 @@ def test_payments_with_different_failures_do_not_affect_the_others(
 
 
 class _Slow(ScriptedProvider):
-    """While it answers, another worker takes the payment over."""
+    """A provider during whose answer another worker takes the payment over."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ def test_a_payment_that_another_worker_claimed_first_is_left_to_it(
 
 
 class _Watching(ScriptedProvider):
-    """Remembers what its worker held during the call."""
+    """A provider that records the leases of its worker during the call."""
 
     def __init__(self, held: set[str]) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ def test_a_payment_is_leased_from_its_send_until_it_is_settled(world: World) -> 
 
 
 class _Waiting(ScriptedProvider):
-    """Answers ``pm_last`` when it is told to."""
+    """A provider whose answer to ``pm_last`` waits for an event."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ def test_a_worker_without_the_store_sends_nothing_and_holds_no_lease(
 
 
 class _Cutting(ScriptedProvider):
-    """Takes the database away while it answers."""
+    """A provider during whose answer the database becomes unavailable."""
 
     def __init__(self, world: World) -> None:
         super().__init__()

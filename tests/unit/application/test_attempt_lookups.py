@@ -1,4 +1,4 @@
-"""Where no send can tell, a look does; and what it changes."""
+"""Lookups that settle an operation where a resend would prove nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.fakes import LOSE_ANSWER, LOSE_REQUEST, Act, pay
 from tests.unit.application.conftest import World, die_after_the_call
 
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
-#: Past the grace, the first retries and any lease.
+#: Beyond the grace, the first retries and any lease.
 DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)
 

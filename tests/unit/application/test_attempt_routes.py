@@ -1,4 +1,4 @@
-"""Several accounts: the breakers of each, and who goes on to which."""
+"""Several accounts: the breaker of each, and rerouted payments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THREE = Account("acct_3", ProviderName.PAYPAL)
 
 @dataclass
 class Shop:
-    """A world in which each account has a provider of its own."""
+    """A world with a provider for each account."""
 
     world: World
     at: dict[str, Provider] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Shop:
         )
 
     def pay(self, number: int = 1) -> str:
-        """A payment that may go from the first account to the last."""
+        """A payment whose route has every account."""
         new = payment(
             number,
             asked=submission(provider=None),
@@ -50,7 +50,7 @@ class Shop:
         return self.world.insert(new)[0]
 
     def charges(self) -> list[str]:
-        """Where money moved."""
+        """The accounts where money moved."""
         return [
             name
             for name, provider in self.at.items()
@@ -65,7 +65,7 @@ class Shop:
 
 
 class Refusing:
-    """A Provider that takes nothing."""
+    """A Provider that refuses every send."""
 
     def __init__(self, said: Answer | ProviderError) -> None:
         self._said = said
@@ -188,7 +188,7 @@ def test_a_payment_rerouted_to_an_account_at_its_limit_waits_there(shop: Shop) -
     one = shop.pay()
     shop.world.attempt(one)
     assert shop.world.stored(one).account == ONE
-    assert shop.world.attempt(one) == {}, "it is put off"
+    assert shop.world.attempt(one) == {}, "it is postponed"
 
 
 def test_a_lost_answer_is_found_at_the_account_of_its_send(shop: Shop) -> None:

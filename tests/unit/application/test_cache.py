@@ -15,15 +15,15 @@ PATIENCE = 20
 
 
 class Missing(Exception):
-    """There is no such value."""
+    """The source has no such value."""
 
 
 class Away(Exception):
-    """The source cannot answer."""
+    """The source is unavailable."""
 
 
 class Source:
-    """Values, and how often each was loaded; ``raises`` is how a load fails."""
+    """Values and the counts of their loads; ``raises`` makes loads fail."""
 
     def __init__(self, size: int = 2) -> None:
         self.values = {"a": 1, "b": 2, "c": 3}
@@ -53,7 +53,7 @@ class Source:
 
 
 class SlowLoad:
-    """A load that ends when it is told to."""
+    """A load that ends at an event."""
 
     def __init__(self, answer: Callable[[], int]) -> None:
         self.loads = 0

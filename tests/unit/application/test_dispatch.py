@@ -1,4 +1,4 @@
-"""Work that is owed is found, as far as the queue has room."""
+"""Due work is dispatched up to the free slots of the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is new of a dispute: fenced, stored and told once."""
+"""Changes of a dispute: fenced, stored and recorded once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_an_older_snapshot_is_never_applied_after_a_newer_one(bench: Bench) -> N
     handle([bench.webhook()], bench.webhook_context)
 
     class Slow(MemoryDisputes):
-        """While it reads for the second time, another worker is told of the end."""
+        """Disputes during whose second read another worker applies the end."""
 
         def read(self, hint: DisputeUpdate) -> DisputeSnapshot:
             found = super().read(hint)
@@ -89,7 +89,7 @@ def test_an_older_snapshot_is_never_applied_after_a_newer_one(bench: Bench) -> N
     followed = use_case.sync_dispute(HINT, late)
     assert followed is not None
     assert [one.state for one in followed.disputes] == [DisputeState.WON]
-    assert slow.reads == 3, "what it had read was older than what was stored"
+    assert slow.reads == 3, "the stored snapshot was newer"
     assert [event for _, event in bench.events.facts].count("dispute.won") == 1
 
 
@@ -100,7 +100,7 @@ def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
     due = list[str]()
 
     class Slow(MemoryDisputes):
-        """Each read takes as long as a call may."""
+        """Disputes whose reads take as long as a call may."""
 
         def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             bench.now += timedelta(seconds=13)
@@ -125,7 +125,7 @@ def test_a_read_of_a_dispute_delays_no_other_webhook_of_its_group(bench: Bench) 
     ended = list[str]()
 
     class Looking(MemoryDisputes):
-        """Sees what has ended by the time it is read."""
+        """Disputes whose reads record the webhooks handled so far."""
 
         def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             found = bench.inbox.find(
@@ -175,7 +175,7 @@ def test_a_dispute_is_applied_to_a_claimed_payment(bench: Bench) -> None:
 
 def test_a_payment_that_changes_at_every_try_is_left_for_later(bench: Bench) -> None:
     class Busy(MemoryView):
-        """Somebody writes to whatever it has shown."""
+        """A view whose payments change after every read."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             found = super().load(ids)
@@ -242,7 +242,7 @@ def test_an_unavailable_store_loses_no_dispute_however_old(
     bench.now += timedelta(hours=2)
 
     class Away(MemoryView):
-        """Nothing can be read."""
+        """A view of an unavailable database."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             raise StoreUnavailable

@@ -1,4 +1,4 @@
-"""A dispute is read at its account, by its breaker, and again where it could not be."""
+"""Reads of a dispute at its account, through its breaker, with retries."""
 
 from __future__ import annotations
 

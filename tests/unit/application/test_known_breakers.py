@@ -1,4 +1,4 @@
-"""The breakers in the answers to requests, and the reads that they cost."""
+"""The breakers in the answers to requests, and the reads for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find, preview, resolve: what operators see of what is stuck, and say of it."""
+"""Operators find, preview and resolve stuck operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of replays are carried out: at their rate, once, and stopped."""
+"""Replays are carried out once and at their rate, and can be stopped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SECOND: Final = timedelta(seconds=1)
 
 
 def dead(world: World, number: int) -> Payment:
-    """It began four days ago and was never taken."""
+    """An operation that was refused for four days."""
     [kept] = world.store.insert_many([payment(number)])
     [won] = world.store.claim_many([sending(kept)])
     late = NOW + timedelta(days=4)
@@ -155,7 +155,7 @@ def test_a_payment_that_changes_during_its_replay_is_not_replayed(
 
 
 class _Refusing(MemoryStore):
-    """A store that takes no step of one payment."""
+    """A store that refuses the steps of one payment."""
 
     refused = ""
 
@@ -247,7 +247,7 @@ def test_a_run_of_a_replay_is_retried_after_other_writes(
     world: World, desk: OperatorContext, times: int, done: bool
 ) -> None:
     class Contended(MemoryReplays):
-        """Somebody else writes first, ``times`` times."""
+        """Replays with ``times`` concurrent writes before ours."""
 
         missed = 0
 

@@ -1,4 +1,4 @@
-"""Several lines at one door."""
+"""Round robin over several lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handling what providers tell us: once or often, early or late, in any order."""
+"""Webhooks: repeated, early or late, in any order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TYPES: Final = frozenset({"it.happened", "nonsense"})
 
 
 class _Desk:
-    """Everything that handling needs, in memory, and its clock."""
+    """The context of webhooks in memory, and its clock."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -153,7 +153,7 @@ def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(desk: _Desk) 
     name = desk.told(unknown)
 
     class Dying(MemoryInbox):
-        """Its process dies before what was handled is marked."""
+        """An inbox whose process dies before it marks a handled webhook."""
 
         def save_results(self, webhooks: Sequence[Webhook]) -> None:
             raise StoreUnavailable
@@ -223,7 +223,7 @@ def test_webhook_of_an_unwritable_payment_is_retried_and_delays_no_other(
     desk: _Desk,
 ) -> None:
     class Broken(MemoryStore):
-        """Whatever is written is not encoded."""
+        """A store that can encode no payment."""
 
         def amend(self, payment: Payment) -> Payment | None:
             raise ValueError("no such field")
@@ -259,7 +259,7 @@ def test_a_webhook_that_fails_its_group_is_postponed_and_the_others_are_handled(
     unknown = desk.unknown()
 
     class Choking(MemoryView):
-        """It raises whenever one of the payments is asked for."""
+        """A view that raises for any group with one of the payments."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             if payment(2).id in ids:
@@ -290,7 +290,7 @@ def test_a_group_is_not_split_without_the_store(desk: _Desk) -> None:
     asked = list[int]()
 
     class Away(MemoryView):
-        """The database does not answer."""
+        """A view of an unavailable database."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             asked.append(len(ids))
@@ -311,18 +311,16 @@ def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
     assert desk.inbox.find_due_ids(9) == []
     desk.inbox.reprocess([other.id], now=desk.now)
     [again] = handle([other.id], desk.hearing)
-    assert (
-        again.status is WebhookStatus.IGNORED
-    ), "a later version may know of it, and none else"
+    assert again.status is WebhookStatus.IGNORED, "only a later version may know it"
 
 
 def test_a_webhook_is_applied_again_after_a_concurrent_write(desk: _Desk) -> None:
     unknown = desk.unknown()
     stale = [desk.store.all_payments()]
-    desk.store.amend(unknown)  # somebody moves it on
+    desk.store.amend(unknown)  # a concurrent write
 
     class Stale(MemoryView):
-        """Its first answer is from before that."""
+        """A view whose first answer is older than the write."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             return stale.pop() if stale else super().load(ids)
@@ -348,7 +346,7 @@ def test_a_webhook_of_a_payment_that_changes_at_every_read_waits(desk: _Desk) ->
     unknown = desk.unknown()
 
     class Busy(MemoryView):
-        """Somebody writes to whatever it has shown."""
+        """A view whose payments change after every read."""
 
         def load(self, ids: Sequence[str]) -> list[Payment]:
             found = super().load(ids)
@@ -378,7 +376,7 @@ def test_webhook_of_one_account_never_changes_a_payment_of_another(
 
 
 def _of_others(webhook: Webhook) -> ObjectUpdate:
-    """A refund that none of our operations has made; of no payment where unnamed."""
+    """An external refund, which names its payment if it is ``named``."""
     payment_id, operation = webhook.body.split()
     return ObjectUpdate(
         webhook.event,
@@ -406,7 +404,7 @@ def _told_by_others(
 def test_external_refund_makes_a_lookup_of_the_payment_due(
     desk: _Desk, named: bool
 ) -> None:
-    """One that names no payment is traced by the charge that it is of."""
+    """A refund without our ids is found by its charge."""
     paid = _paid(desk)
     desk.statement.owners["ch_1"] = paid.id
     webhook, hearing = _told_by_others(desk, paid, named=named)
@@ -418,7 +416,7 @@ def test_external_refund_makes_a_lookup_of_the_payment_due(
     desk.inbox.reprocess([webhook], now=desk.now)
     [again] = handle([webhook], hearing)
     assert again.status is WebhookStatus.HANDLED
-    assert desk.stored().version == version, "a look is due already"
+    assert desk.stored().version == version, "a lookup is due already"
 
 
 def test_known_external_refund_needs_no_lookup(desk: _Desk) -> None:

@@ -1,4 +1,4 @@
-"""Each movement is counted once, however often it is met."""
+"""Each movement is counted once, in any number of lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a comparison asks a provider: with patience, and after payments."""
+"""Tests of a comparison's calls: their retries, rate limits and breakers."""
 
 from __future__ import annotations
 

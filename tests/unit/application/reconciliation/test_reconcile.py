@@ -1,4 +1,6 @@
-"""A comparison with a provider: what it reads, what it believes, what it asks for."""
+"""A comparison with a provider: its reads, its differences, and the lookups it
+requests.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +138,7 @@ def test_a_second_charge_of_a_payment_is_found_and_the_first_agrees() -> None:
 
 
 def test_a_second_charge_that_a_read_by_our_ids_does_not_show_is_found() -> None:
-    """It is another object, as a second request under another key makes."""
+    """A second request under another key makes another object."""
     books = Books()
     paid = books.paid()
     books.statement.held[paid.id] = [theirs(paid)]
@@ -258,7 +260,7 @@ def test_a_payment_unreadable_at_the_provider_is_named_and_the_rest_is_compared(
 
 
 def test_an_external_refund_agrees_after_a_lookup_of_its_payment() -> None:
-    """It names no payment; the charge that it is of does, and is asked once."""
+    """The refund names no payment; its charge does, and is read once."""
     books = Books()
     paid = books.paid()
     back = replace(

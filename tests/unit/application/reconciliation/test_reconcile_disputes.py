@@ -1,4 +1,4 @@
-"""A comparison meets what a provider took back by itself: disputes and reversals."""
+"""Withdrawals by the provider in a comparison: disputes and reversals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.compared_accounts import Books, kinds, theirs
 
 
 def _taken(books: Books, ref: str, way: Direction = Direction.WITHDRAWN) -> None:
-    """The provider takes a payment back by itself, or gives it back."""
+    """A payment that the provider withdrew or reinstated by itself."""
     one = Movement(
         direction=way,
         status=MovementStatus.MOVED,

@@ -1,4 +1,4 @@
-"""A comparison part by part: pages, lists that are full, and slices of its time."""
+"""A comparison in parts: pages, full lists, and slices of its span."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_movement_listed_on_two_pages_is_counted_once() -> None:
 
 
 def test_a_difference_found_twice_is_reported_once() -> None:
-    """We heard of it much later than it happened."""
+    """Our record of the movement is much later than the movement."""
     books = Books()
     paid = books.paid(after=SPAN / 2, known=False)
     cheap = replace(theirs(paid), money=Money(1, "USD"))
@@ -51,12 +51,12 @@ def test_a_difference_found_twice_is_reported_once() -> None:
 
 
 def test_a_movement_that_agreed_in_its_list_is_counted_once() -> None:
-    """We heard of it much later than it happened, so it is met again."""
+    """Our record is much later than the movement, so a later slice meets it again."""
     books = Books()
     paid = books.paid(after=SPAN / 2, known=False)
     books.statement.listed = [theirs(paid)]
     report = books.report()
-    assert books.statement.reads == [paid.id], "the slice where it was is forgotten"
+    assert books.statement.reads == [paid.id], "its slice is forgotten"
     assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
 
 
@@ -80,7 +80,7 @@ def test_a_span_too_large_for_one_list_is_split() -> None:
         books.paid(number, after=timedelta(minutes=6 * number))
     report = books.report()
     assert (kinds(report), report.compared) == ([], 8)
-    assert books.statement.reads == [], "all of it was listed"
+    assert books.statement.reads == [], "every movement was listed"
 
 
 def test_a_list_that_cannot_be_split_ends_the_reconciliation() -> None:

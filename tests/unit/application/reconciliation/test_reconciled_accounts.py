@@ -1,4 +1,4 @@
-"""Each account's books are compared with what was paid there, and nowhere else."""
+"""Each account's books are compared only with the payments of that account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_movement_at_another_account_is_theirs_alone() -> None:
     paid = books.paid()
     [found] = books.report(of=STORED).differences
     assert (found.kind, found.payment) == (DifferenceKind.THEIRS_ALONE, paid.id)
-    assert books.stored(paid) == paid, "no look could tell of it"
+    assert books.stored(paid) == paid, "a lookup could not find it"
 
 
 def test_an_accounts_open_breaker_stops_all_calls() -> None:
