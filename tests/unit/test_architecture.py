@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: The one module of domain and application that knows providers by name.
+#: The only module of domain and application with providers' names.
 RULES = ROOT / "domain" / "provider_rules.py"
-#: Its stripe is the magnetic one of a card.
+#: The stripe of this module is a card's magnetic stripe.
 CARDS = ROOT / "domain" / "card_numbers.py"
 MODULES = {*ROOT.glob("domain/**/*.py"), *ROOT.glob("application/**/*.py")}
 PROVIDER = re.compile("stripe|paypal", re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""Codes that anything branches on are members of enums, never texts of their own.
+"""Codes that decide something are members of enums, never literals.
 
-A text that equals a member's value goes unnoticed where the member is renamed. So no
-module of the product compares with one, passes one or has one in a table.
+A literal with a member's value would survive a renaming of the member. So no module of
+the product compares with one, passes one or has one in a table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ENUMS: Final[tuple[type[StrEnum], ...]] = (
     WebhookRefusal,
 )
 #: Members whose values are also common words of other subjects, such as names of
-#: fields. mypy and the test of calls that take codes are what is left for these.
+#: fields. Only mypy and the test of calls with codes cover these.
 COMMON: Final = frozenset[StrEnum](
     {ReviewReason.STATUS, ReviewReason.OTHER, ProblemCode.STUCK}
 )
@@ -81,7 +81,7 @@ def modules() -> dict[str, list[ast.AST]]:
 
 
 def called(node: ast.Call) -> str:
-    """The last name of what is called."""
+    """The last name of a called expression."""
     function = node.func
     if isinstance(function, ast.Attribute):
         return function.attr
@@ -89,7 +89,7 @@ def called(node: ast.Call) -> str:
 
 
 def operands(node: ast.AST) -> list[ast.expr | None]:
-    """The expressions in ``node`` that something is decided by, or that are passed."""
+    """The expressions in ``node`` that are compared or passed."""
     match node:
         case ast.Compare():
             return [node.left, *node.comparators]
@@ -107,7 +107,7 @@ def operands(node: ast.AST) -> list[ast.expr | None]:
 
 
 def texts(expression: ast.expr | None) -> Iterator[str]:
-    """The texts that ``expression`` may be, or contains as a collection."""
+    """The literals that ``expression`` may be, or contains as a collection."""
     match expression:
         case ast.Constant(value=str(text)):
             yield text
@@ -185,7 +185,7 @@ def test_an_argument_for_a_code_is_never_a_literal() -> None:
 
 
 def code_arguments(node: ast.Call) -> Iterator[ast.expr]:
-    """The argument that is the code, and what it may be instead."""
+    """The argument of the code, and its alternatives."""
     at = TAKING[called(node)]
     named = [one.value for one in node.keywords if one.arg in ("code", "detail", "why")]
     for one in [*node.args[at : at + 1], *named]:

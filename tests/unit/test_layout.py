@@ -1,4 +1,4 @@
-"""Each module of the product stands in the table of CONTRIBUTING.md, in its package."""
+"""Each module of the product is in the table of CONTRIBUTING.md, in its package."""
 
 from __future__ import annotations
 

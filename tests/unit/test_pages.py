@@ -17,7 +17,7 @@ from tests.support.pages import ROOT, Place, defined
 PAGES: Final = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "simulators" / "README.md"]
 )
-#: A changelog names what was once there.
+#: A changelog names former things.
 NOW: Final = [page for page in PAGES if page.name != "CHANGELOG.md"]
 PACKAGES: Final = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 FOLDERS: Final = PACKAGES | {"deploy", "docs", "examples", "requirements"}
@@ -31,18 +31,18 @@ _LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def words(page: Path) -> Iterator[str]:
-    """The words of what stands in backticks, in commands as well."""
+    """The words in backticks and in commands."""
     for code in _CODE.findall(page.read_text()):
         yield from code.split()
 
 
 def is_file_or_module(path: str) -> bool:
-    """Whether ``path`` is there, with or without a module's ending."""
+    """Whether ``path`` exists, with or without a module's ending."""
     return (ROOT / path).exists() or (ROOT / f"{path}.py").is_file()
 
 
 def is_dotted_name(name: str) -> bool:
-    """Whether a dotted name is a package, a module or something defined in one."""
+    """Whether a dotted name is a package, a module or a name defined in one."""
     parts = name.split(".")
     if is_file_or_module("/".join(parts)):
         return True

@@ -1,4 +1,4 @@
-"""docs/walkthrough.md: ten stops, at most twenty files, all of them there."""
+"""docs/walkthrough.md: ten stops, at most twenty files, all of which exist."""
 
 from __future__ import annotations
 

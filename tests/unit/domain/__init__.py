@@ -1,1 +1,1 @@
-"""What `domain` promises, from its public names alone."""
+"""Tests of `domain`, by its public names alone."""

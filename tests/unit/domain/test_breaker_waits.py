@@ -1,4 +1,4 @@
-"""What a payment that an open breaker holds back says that it waits for."""
+"""``waiting_for`` of payments behind an open breaker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.operation_steps import refund
 
 OPEN = CircuitBreaker("stripe", BreakerState.OPEN)
 WORDS = "the circuit breaker of stripe to close"
-#: Long after everything that is owed here was due.
+#: A time at which all work is due.
 LATER = NOW + timedelta(days=1)
 
 

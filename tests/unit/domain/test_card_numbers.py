@@ -1,4 +1,4 @@
-"""Card data is seen as it is written by chance; what looks alike is left alone."""
+"""Card data is detected in any notation; similar numbers pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import assume, given, strategies as st
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
 from tests.support.card_number_lookalikes import COUNT, SHAPES, refused
 
-#: What card schemes, Stripe, PayPal and Adyen publish for tests.
+#: Test numbers published by card schemes, Stripe, PayPal and Adyen.
 PUBLISHED: Final = (
     *("4242424242424242", "4111111111111111", "4012888888881881", "4000056655665556"),
     *("5555555555554444", "5105105105105100", "2223003122003222", "5200828282828210"),
@@ -33,7 +33,7 @@ PUBLISHED: Final = (
     *("2200000000000004", "6062826786276634", "9792020000000001"),
     "5060990580000217499",
 )
-#: Each with the lengths that it is issued in.
+#: Prefixes of issuers with the lengths of their numbers.
 RANGES: Final = (
     *(("4", 16), ("4", 19), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16)),
     *(("34", 15), ("37", 15), ("36", 14), ("300", 16), ("305", 16), ("38", 16)),
@@ -54,7 +54,7 @@ INVISIBLE: Final = (
 )
 #: The zero of other scripts' digits.
 ZEROS: Final = ("0", "\uff10", "\u0660", "\u06f0", "\u0966", "\U0001d7ce", "\u2080")
-#: How a text is encoded on its way.
+#: Encodings of a text in transit.
 ENCODINGS: Final[dict[str, Callable[[str], str]]] = {
     "none": str,
     "percent": quote,
@@ -82,18 +82,18 @@ def groups(number: str) -> list[list[str]]:
 
 @st.composite
 def card_numbers(draw: st.DrawFn) -> str:
-    """A number that an issuer could have given out."""
+    """A number within an issuer's range."""
     prefix, length = draw(st.sampled_from(RANGES))
     free = length - len(prefix) - 1
     number = prefix + draw(st.text("0123456789", min_size=free, max_size=free))
-    # A time with its counter is taken for one.
+    # A time with its counter is mistaken for one.
     assume(not re.match(r"(2[4-9]|30)(0[1-9]|1[0-2])|..(0[1-9]|1[0-2])20", number))
     return number + _check_digit(number)
 
 
 @st.composite
 def written(draw: st.DrawFn, numbers: st.SearchStrategy[str]) -> str:
-    """A card number as it is written somewhere."""
+    """A card number in some notation."""
     number = draw(numbers)
     how = draw(st.sampled_from(("in one piece", "in groups", "with what is invisible")))
     if how == "in groups":
@@ -212,7 +212,7 @@ def test_a_magnetic_stripe_of_any_issuer_is_detected(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_similar_number_is_no_card_number(shape: str) -> None:
-    """Fewer than one in 1,000, and those are written as an issuer's number is."""
+    """Fewer than one in 1,000 are refused, all of them in an issuer's range."""
     found = refused(shape)
     assert len(found) < COUNT / 1000, found[:3]
     for text in found:
@@ -336,7 +336,7 @@ def test_a_similar_name_is_not_sensitive(name: str, value: object) -> None:
 
 
 def _check_digit(number: str) -> str:
-    """By Luhn: doubles every second digit from the right."""
+    """The Luhn check digit."""
     total = 0
     for place, char in enumerate(reversed(number)):
         digit = int(char) * (2 if place % 2 == 0 else 1)

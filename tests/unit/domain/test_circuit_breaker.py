@@ -1,4 +1,4 @@
-"""What opens a breaker, and how long its account is left alone."""
+"""The transitions of a breaker, and the delays of its probes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from tests.suites.samples import NOW, payment, sending
 def provider_errors(
     kind: type[ProviderError] = ProviderError,
 ) -> list[type[ProviderError]]:
-    """``kind`` and all that derive from it in the product."""
+    """``kind`` and the product's errors that derive from it."""
     found = [kind]
     for child in kind.__subclasses__():
         if child.__module__ == ProviderError.__module__:
@@ -55,7 +55,7 @@ def provider_errors(
     return found
 
 
-#: Seconds since the last, well, failed.
+#: Seconds since the last record; successful and failed calls.
 outcome_lists = st.lists(
     st.tuples(st.floats(0, 40), st.integers(0, 40), st.integers(0, 40)), max_size=30
 )
@@ -208,4 +208,4 @@ def test_a_call_shows_whether_its_operation_failed_before() -> None:
     failed = settle(sending(new), NotSent(), now=NOW, jitter=0)
     calls = [Call.for_due_work(one, now=NOW) for one in (new, failed)]
     assert [one.has_failed for one in calls] == [False, True]
-    assert calls[0] == calls[1], "it is the same call all the same"
+    assert calls[0] == calls[1], "it is the same call"

@@ -1,4 +1,4 @@
-"""Every error has a sentence for people and a word for machines."""
+"""Every error has a message and a code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money is exact, in ISO 4217 units, whichever way a provider writes it."""
+"""Money is exact, in ISO 4217 units, in every provider's notation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.money import CURRENCIES, Money
 from domain.provider_rules import PAYPAL_RULES, STRIPE_RULES, ProviderRules
 from providers.amounts import from_paypal, from_stripe, to_paypal, to_stripe
 
-#: Well beyond any provider's largest amount (Stripe: eight digits in most currencies).
+#: Above any provider's largest amount (Stripe: eight digits in most currencies).
 minors = st.integers(min_value=0, max_value=10**15)
 currencies = st.sampled_from(sorted(CURRENCIES))
 paypal_currencies = st.sampled_from(sorted(PAYPAL_RULES.currencies))

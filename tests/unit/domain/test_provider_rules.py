@@ -1,4 +1,4 @@
-"""The registry of providers: a name stands for a row."""
+"""The registry of providers: each name has a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bucket never gives more than its rate and a burst, and wastes nothing."""
+"""A bucket grants its rate and one burst, no more and no less."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain import rate_limit
 from domain.rate_limit import burst_seconds, token_interval, pause_bucket, take_tokens
 
 rates = st.floats(0.1, 1000)
-#: Seconds since the last, tokens wanted, seconds to wait for them.
+#: Seconds since the last request, requested tokens, seconds to wait for them.
 asks = st.lists(
     st.tuples(st.floats(0, 3), st.integers(0, 64), st.sampled_from([0.0, 0.25])),
     min_size=1,
@@ -38,7 +38,7 @@ def test_any_span_grants_at_most_its_rate_and_one_burst(
         calls += [now + taken.delay] * taken.granted
     for number, begin in enumerate(calls):
         for count, end in enumerate(calls[number:], start=1):
-            # A group leaves together, once the last of its tokens is there.
+            # A group leaves together, when its last token is granted.
             allowed = (end - begin + 2 * burst_seconds(rate) + 0.25) * rate + 1
             assert count <= allowed + 0.01
 

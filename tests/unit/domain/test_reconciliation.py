@@ -1,4 +1,4 @@
-"""Two lists of what moved: what they share is matched, and what differs is named."""
+"""Two lists of movements: equal ones are matched, and differences are named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ theirs_stand: Final = st.sampled_from(
 
 
 def movement(number: int, **fields: Any) -> Movement:
-    """One that both sides have alike, unless ``fields`` say otherwise."""
+    """A movement that both sides have, with ``fields`` changed."""
     whole = Movement(
         direction=Direction.COLLECTED,
         status=MovementStatus.MOVED,
@@ -51,7 +51,7 @@ def movement(number: int, **fields: Any) -> Movement:
 
 @st.composite
 def books(draw: st.DrawFn, least: int = 0) -> list[Movement]:
-    """Movements with ids of their own."""
+    """Movements with distinct ids."""
     return [
         movement(
             number,

@@ -1,4 +1,4 @@
-"""What a payment says that moved, to be compared with what its provider says."""
+"""The movements of a payment, for the comparison with its provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to try again: within cap and budget, and never before we were asked to."""
+"""Retry times: within cap and budget, and never before the requested time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from domain.retry import LOOKUP, MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
 from tests.suites.samples import NOW
 
 policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED, LOOKUP])
-#: Huge ones too: an exponent must not overflow.
+#: Counts of tries, also huge ones, because an exponent must not overflow.
 tries = st.integers(min_value=0, max_value=10**9)
-#: The clock's source is trusted to a point; a jitter outside [0, 1] is clamped.
+#: A jitter outside [0, 1] is clamped.
 jitters = st.floats(min_value=-10, max_value=10)
 ages = st.timedeltas(timedelta(), timedelta(days=10))
 waits = st.none() | st.timedeltas(timedelta(days=-1), timedelta(days=30))

@@ -1,4 +1,4 @@
-"""What a provider tells us is a reason to look, and nothing else."""
+"""A webhook makes a lookup due and changes nothing else."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def test_void_waits_for_the_lookup_of_a_late_movement() -> None:
 
 
 def test_unknown_captured_amount_makes_a_lookup_due() -> None:
-    """Others captured it: the authorization, which the event is of, has no news."""
+    """An external capture leaves the authorization, the event's object, unchanged."""
     held = authorized()
     changed = replace(_notice(held.first_operation), refs=REFS)
     assert schedule_lookup(held, held.first_operation, changed, now=NOW) is held

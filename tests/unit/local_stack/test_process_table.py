@@ -1,4 +1,4 @@
-"""Procfile, compose file and `payments up` are three spellings of one table."""
+"""Procfile, compose file and `payments up` have the programs of one table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: body for name, body in SERVICES.items() if body["image"] == "payments"}
-#: Settings that have no place in a container: it has no servers and no home of its own.
+#: Settings that a container lacks, because it has no servers and no home of its own.
 NOT_IN_CONTAINERS = {"home", "database", "web_threads", "worker_slots"}
 
 
@@ -43,11 +43,11 @@ def test_compose_checks_each_program_at_the_address_of_the_table(program: Any) -
 
 
 def test_the_check_of_a_container_ends_within_the_timeout_of_compose() -> None:
-    """Two questions, and the start of Python."""
+    """The check makes two requests, after the start of Python."""
     for program in PROGRAMS:
         given = SERVICES[program.name]["healthcheck"]["timeout"]
         assert 2 * container_check.ANSWER < int(given.removesuffix("s"))
-        # Otherwise the check would find itself beside the program.
+        # Otherwise the check would find its own process.
         assert SERVICES[program.name]["init"] is True
 
 
@@ -67,7 +67,7 @@ def test_compose_has_no_default_for_a_secret() -> None:
         # The addresses of compose's own servers hold no password.
         if field.metadata["secret"] and not field.name.endswith("_url"):
             name = field.metadata["name"]
-            # A site may have no proxy; the others everybody has to choose.
+            # A proxy is optional; the other settings are required.
             mark = ":-}" if field.name == "provider_proxy" else ":?"
             assert given[name].startswith(f"${{{name}{mark}"), name
 

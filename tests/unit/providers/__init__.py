@@ -1,1 +1,1 @@
-"""What the provider adapters do without any server."""
+"""Tests of the provider adapters without servers."""

@@ -1,4 +1,4 @@
-"""A third provider passes the suites of all providers, by an adapter and its rows."""
+"""A third provider passes the suites of all providers with an adapter and its rows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def away() -> Provider:
-    """One to which no connection is made."""
+    """An account without a connection."""
     return Acme(away=True)
 
 

@@ -62,7 +62,7 @@ def test_the_number_of_counted_names_is_bounded() -> None:
     for number in range(MAX_NAMES + 5):
         counter.hit(str(number), NOW)
     assert counter.hit("new", NOW, requests=200).used == 200
-    assert counter.hit("new", NOW, requests=0).used == 0, "it is not kept"
+    assert counter.hit("new", NOW, requests=0).used == 0, "it is not stored"
     assert counter.hit("0", NOW, requests=0).used == 1
 
 

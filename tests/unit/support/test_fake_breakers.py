@@ -1,4 +1,4 @@
-"""The breakers in memory keep the promise of all breakers."""
+"""The breakers in memory pass the suite of all breakers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["breakers"]
 
 
 class _Memory:
-    """Breakers under a clock of their own."""
+    """Breakers with their own clock."""
 
     def __init__(self) -> None:
         self._now = NOW

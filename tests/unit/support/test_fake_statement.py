@@ -1,4 +1,4 @@
-"""The statement in memory keeps what all statements promise."""
+"""The statement in memory passes the suite of all statements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.fake_statement import MemoryStatement
 
 
 class MemoryAccount:
-    """What is charged here, the statement has."""
+    """An account whose charges are in the statement."""
 
     page = 2
 

@@ -1,4 +1,4 @@
-"""The fakes keep the promises of the ports, so that use cases may be tested on them."""
+"""The fakes pass the suites of the ports, so that use cases can be tested on them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["store"]
 
 
 class _Memory:
-    """A MemoryStore under a clock of its own."""
+    """A MemoryStore with its own clock."""
 
     def __init__(self) -> None:
         self._now = NOW

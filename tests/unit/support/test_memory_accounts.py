@@ -1,4 +1,4 @@
-"""The stores of keys, settings and accounts in memory keep what all of them promise."""
+"""The stores of keys, settings and accounts in memory pass their suites."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def accounts() -> MemoryAccounts:
 
 @pytest.fixture
 def merchants(accounts: MemoryAccounts) -> Callable[[], MerchantStore]:
-    """Gives the one store of the only process."""
+    """Returns the only process's store."""
     store = MemoryMerchants(accounts)
     return lambda: store
 

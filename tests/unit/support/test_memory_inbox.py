@@ -1,4 +1,4 @@
-"""The inbox in memory keeps what every inbox promises."""
+"""The inbox in memory passes the suite of all inboxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fakes that stand in for the operators' ports keep what these promise."""
+"""The fakes of the operators' ports pass their suite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 @pytest.fixture
 def office() -> OperatorPorts:
-    """All of it in memory."""
+    """The stores of replays in memory."""
     store = MemoryStore(lambda: NOW)
     return OperatorPorts(store, MemoryView(store), MemoryReplays(lambda: NOW))
 

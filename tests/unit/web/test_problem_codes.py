@@ -1,4 +1,4 @@
-"""Every problem has a page, and every error that clients see has one problem."""
+"""Every problem has a page, and every error shown to clients has one problem."""
 
 from __future__ import annotations
 

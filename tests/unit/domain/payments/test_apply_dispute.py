@@ -1,4 +1,4 @@
-"""Disputes laid over a payment: each fact told once, and no money of it moved."""
+"""Disputes applied to a payment: each fact is recorded once, and no total changes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATER: Final = NOW + timedelta(days=1)
 
 
 def event_types(payment: Payment, read: Dispute) -> list[str]:
-    """The types of what is told where ``read`` is what the provider shows now."""
+    """The types of the events after ``read`` is applied."""
     return [
         one.type
         for one in apply_dispute(
@@ -245,7 +245,7 @@ def test_dispute_in_another_currency_is_in_no_sum() -> None:
 
 
 def test_money_taken_by_a_reversal_has_no_second_event_by_its_dispute() -> None:
-    """Heard of while the dispute had ended otherwise."""
+    """The reversal is read after the dispute ended otherwise."""
     closed = dispute(state=DisputeState.CLOSED, withdrawn=0)
     reversal = replace(LOST, id="re_1", reason=REVERSED)
     both = apply_disputes(apply_disputes(captured(), closed), reversal)

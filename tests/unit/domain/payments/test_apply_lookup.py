@@ -1,4 +1,4 @@
-"""What a look at the provider makes of a payment."""
+"""The results of lookups."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_absence_counts_from_the_time_before_the_lookup() -> None:
         State.UNKNOWN,
         1,
     )
-    assert late.due_at == LATER, "due for another look"
+    assert late.due_at == LATER, "another lookup is due"
 
 
 @pytest.mark.parametrize("error", [NotExecuted("busy"), OutcomeUnknown("no_answer")])
@@ -151,9 +151,7 @@ def test_lookups_without_an_answer_for_days_need_manual_review() -> None:
             apply_lookup(over, NotExecuted(), now=NOW + retry.LOOKUP.max_duration)
         )
         looks += 1
-    assert (
-        looks == retry.LOOKUP.min_tries
-    ), "a week in which nobody looked is not the end"
+    assert looks == retry.LOOKUP.min_tries, "a week without lookups does not end it"
     assert (over.first_operation.state, over.due_at) == (State.REVIEW, None)
     assert over.first_operation.waiting_for == "an operator: nothing_found"
 

@@ -1,4 +1,4 @@
-"""How long a payment keeps others from its reference."""
+"""How long a payment blocks its reference."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PAYPAL = ProviderName.PAYPAL
 
 
 def _refunded_in_part() -> Payment:
-    """What was captured went back, and the rest is still on hold."""
+    """The captured part was refunded, and the rest is on hold."""
     return succeeded(refund(succeeded(capture(authorized(provider=PAYPAL), 5))))
 
 
 def _expired_under(asked: Payment) -> Payment:
-    """The hold has ended, and what became of the capture is not known yet."""
+    """The hold has ended, and the outcome of the capture is unknown."""
     assert asked.hold is not None
     return replace(asked, hold=replace(asked.hold, ended=HoldEnd.EXPIRED))
 

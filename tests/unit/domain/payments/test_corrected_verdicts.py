@@ -1,4 +1,4 @@
-"""A no that a person said of a review, and that turns out to have been a yes."""
+"""Refusals by an operator that are corrected to successes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NO: Final = (Verdict.DECLINED, Verdict.CANCELED)
 
 
 def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
-    """Its last operation went to a person, who said ``verdict``."""
+    """The payment whose last operation was resolved as declined by an operator."""
     review = stored(settle(sending(given), NeedsReview("odd"), now=NOW, jitter=0))
     return stored(
         resolve_operation(

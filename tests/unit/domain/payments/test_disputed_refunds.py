@@ -1,4 +1,4 @@
-"""What may be refunded of what a dispute took: never the same money twice."""
+"""Refunds of disputed money: the same money is never returned twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.disputes import LOST, dispute, apply_disputes
 
 
 def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payment:
-    """The payment with a refund asked for, of all that is left where it is None."""
+    """The payment with a requested refund, by default of the whole rest."""
     return follow_ups.refund(
         paid, amount=amount, target=of, id="op_9", origin=origin(), now=NOW
     )
@@ -35,7 +35,7 @@ def test_cost_of_a_lost_dispute_cannot_be_refunded() -> None:
 
 
 def test_a_charge_shared_by_several_captures_is_lost_for_all_of_them() -> None:
-    """Stripe's disputes are of the charge, and each capture took a part of it."""
+    """Stripe's disputes are of the charge, and each capture is a part of it."""
     refs = {"payment_intent": "pi_1", "charge": "ch_1"}
     first = replace(captured().first_operation, moved=1200, refs=refs)
     second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)

@@ -1,4 +1,4 @@
-"""Two orders at PayPal, one never heard of: the no of the other decides nothing."""
+"""Two possible orders at PayPal: a refusal of one does not settle the payment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOES: Final = [Verdict.EXPIRED, Verdict.CANCELED, Verdict.DECLINED]
 def _resent(
     provider: ProviderName = ProviderName.PAYPAL, token: str | None = "vault_1"
 ) -> Payment:
-    """Sent twice, neither answer heard."""
+    """A payment sent twice without an answer."""
     given = payment(asked=submission(provider=provider, payment_method=token))
     for _ in range(2):
         given = settle(sending(given), OutcomeUnknown(), now=NOW, jitter=0)
@@ -100,7 +100,7 @@ def test_success_of_either_order_is_that_of_the_payment() -> None:
 def test_refusal_is_final_where_no_second_order_can_be_paid(
     provider: ProviderName, token: str | None
 ) -> None:
-    """Stripe keeps its keys; PayPal's payer can approve no order whose link is lost."""
+    """Stripe keeps its keys; a PayPal order without a known link cannot be approved."""
     ended = _looked(_resent(provider, token), Answer(Verdict.EXPIRED, refs=REFS))
     assert ended.first_operation.state is State.EXPIRED
 
@@ -123,7 +123,7 @@ def test_canceled_payment_has_no_next_action() -> None:
 
 
 def test_absent_order_is_not_dead_while_another_may_be_paid() -> None:
-    """The one that we know waits for our word still; the other never did."""
+    """The known order still waits for its capture; the other one may be paid."""
     agreed = Answer(Verdict.APPROVED, refs=REFS)
     approved = _looked(_looked(_resent(), ACT), agreed)
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
@@ -144,7 +144,7 @@ def test_order_tried_for_days_is_not_dead_while_another_may_be_paid() -> None:
     )
 
 
-#: What says that no money moved.
+#: The evidence that no money moved.
 OVER: Final = frozenset(
     {State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED, State.DEAD}
 )

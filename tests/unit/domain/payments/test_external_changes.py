@@ -1,4 +1,4 @@
-"""What others did at the provider is a fact, whatever of ours is under way."""
+"""Changes made at the provider, beside our operations under way."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def refunded(
     verdict: Verdict = Verdict.SUCCEEDED,
     **fields: Any,
 ) -> ExternalMovement:
-    """A refund that somebody made in the dashboard."""
+    """An external refund."""
     whole = ExternalMovement(
         Kind.REFUND, verdict, Money(amount, "USD"), {"refund": ref}, parent_ref="ch_1"
     )
@@ -75,7 +75,7 @@ def refunded(
 
 
 def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovement:
-    """A capture that somebody made there."""
+    """An external capture."""
     refs = REFS if ref is None else {"capture": ref}
     whole = ExternalMovement(
         Kind.CAPTURE, Verdict.SUCCEEDED, Money(amount, "USD"), refs
@@ -84,7 +84,7 @@ def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovemen
 
 
 def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
-    """The payment after a look at it that has seen what others did."""
+    """The payment after a lookup that found the external movements."""
     answer = Answer(Verdict.SUCCEEDED, PRICE, external_movements=external, **fields)
     first = replace(
         of.first_operation, lookups_since=of.first_operation.lookups_since or NOW
@@ -96,14 +96,14 @@ def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
 
 
 def asking_refund(of: Payment, amount: int | None, name: str = "op_r") -> Payment:
-    """The payment with a refund of ours asked for."""
+    """The payment with a requested refund."""
     return stored(
         refund(of, amount=amount, target=None, id=name, origin=origin(name), now=NOW)
     )
 
 
 def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
-    """The payment with a capture of ours asked for."""
+    """The payment with a requested capture."""
     name = f"op_{len(of.operations)}"
     return stored(
         capture(of, amount=amount, final=final, id=name, origin=origin(name), now=NOW)
@@ -111,7 +111,7 @@ def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
 
 
 def others(of: Payment) -> list[Operation]:
-    """The operations that others made."""
+    """The external operations."""
     return [one for one in of.operations if one.is_external]
 
 
@@ -174,11 +174,11 @@ def test_failed_external_refund_is_canceled(verdict: Verdict) -> None:
     assert seen(after, refunded(verdict=verdict)).refunded == 0
     assert seen(after, refunded()).refunded == 500
     never = seen(paid(), refunded(verdict=verdict))
-    assert others(never) == [], "what came to nothing before we knew is no fact"
+    assert others(never) == [], "a failed movement that we never knew is not recorded"
 
 
 def test_unsent_operation_without_money_left_is_rejected() -> None:
-    """The newest first: the older one is what a person would keep."""
+    """The newest is rejected first, and the older one stays."""
     asked = asking_refund(asking_refund(paid(), 600, "op_a"), 900, "op_b")
     after = seen(asked, refunded(1000))
     kept, gone = after.get_operation("op_a"), after.get_operation("op_b")
@@ -198,7 +198,7 @@ def test_sent_refund_stays_after_external_refunds() -> None:
     after = seen(lost, refunded(1999))
     assert after.get_operation("op_r").state is State.UNKNOWN
     assert (after.refunded, after.refund_reserved) == (1999, 0)
-    # Proven never executed it waits for a send, and is not sent any more.
+    # It was not executed and waits for a send, which is no longer made.
     absent = start_lookup(
         after, after.get_operation("op_r").with_lookup_due(now=NOW), now=NOW
     )
@@ -220,7 +220,7 @@ def test_operation_with_a_due_lookup_is_not_rejected() -> None:
 
 
 def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
-    """The provider allows no more than there is, so what we know is older."""
+    """The provider refuses refunds over the amount, so our record is older."""
     asked = asking_refund(paid(), None)
     sent = sending(asked)
     between = replace(seen(asked, refunded(1999)), claim=None)
@@ -235,7 +235,7 @@ def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
         State.UNKNOWN,
     )
     [of_others] = others(doubted)
-    assert of_others.due_at == NOW + MINUTE, "both are asked after"
+    assert of_others.due_at == NOW + MINUTE, "both are looked up"
     looked = start_lookup(doubted, doubted.get_operation("op_r"), now=NOW + MINUTE)
     still = stored(settle(looked, done, now=NOW + MINUTE, jitter=0))
     assert (still.refunded, still.get_operation("op_r").state) == (1999, State.UNKNOWN)
@@ -254,12 +254,12 @@ def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
 
 
 def test_external_refund_without_room_makes_another_lookup_due() -> None:
-    """What we know is older than what is seen: another refund has failed meanwhile."""
+    """Our record is older than the lookup: another refund has failed meanwhile."""
     before = seen(paid(), refunded(1999))
     after = seen(before, refunded(1500, "re_2"))
     assert (after.refunded, len(others(after))) == (1999, 1)
     assert after.first_operation.due_at == NOW + timedelta(seconds=30)
-    assert others(after)[0].due_at == NOW, "the one that we know is asked after"
+    assert others(after)[0].due_at == NOW, "the known one is looked up"
     late = replace(
         after,
         operations=(
@@ -273,7 +273,7 @@ def test_external_refund_without_room_makes_another_lookup_due() -> None:
     )
     assert (
         seen(late, refunded(1500, "re_2")).first_operation.due_at is None
-    ), "not for ever"
+    ), "not forever"
     right = seen(
         after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2")
     )
@@ -284,7 +284,7 @@ def test_external_refund_of_an_unknown_capture_makes_another_lookup_due() -> Non
     after = seen(paid(), refunded(parent_ref="ch_2"))
     assert (others(after), after.refunded) == ([], 0)
     assert after.first_operation.due_at is not None
-    # While the charge itself is asked after, nothing more has to be.
+    # A lookup of the charge itself is due, so that no other is needed.
     lost = stored(settle(sending(payment()), OutcomeUnknown(), now=NOW, jitter=0))
     looked = start_lookup(lost, lost.first_operation.with_lookup_due(now=NOW), now=NOW)
     answer = Answer(Verdict.PENDING, external_movements=(refunded(),))
@@ -340,7 +340,7 @@ def test_an_external_partial_capture_leaves_the_rest_that_the_provider_leaves() 
     assert (released.captured, released.capturable) == (500, 0)
     kept = seen(held(multicapture=True), taken(500))
     assert (kept.captured, kept.capturable) == (500, 1499)
-    # Stripe tells the sum of what others took of a charge.
+    # Stripe shows the sum of the external captures of a charge.
     more = seen(kept, taken(800))
     assert [one.amount for one in others(more)] == [500, 300]
     assert len({one.id for one in others(more)}) == 2
@@ -387,7 +387,7 @@ def test_one_lookup_finds_an_external_capture_and_its_refund() -> None:
 
 
 def test_a_refund_of_a_charge_shared_by_several_captures_is_recorded() -> None:
-    """It is of the whole charge: no capture alone has to have enough."""
+    """The refund is of the whole charge, and may exceed any single capture."""
     parts = seen(held(multicapture=True), taken(900))
     parts = seen(parts, taken(1500))
     after = seen(parts, refunded(1200))
@@ -403,7 +403,7 @@ def test_a_refund_of_a_charge_shared_by_several_captures_is_recorded() -> None:
 def test_lost_authorization_is_a_success_after_an_external_capture(
     ended: Verdict,
 ) -> None:
-    """We know neither that it was granted nor that it has ended."""
+    """Neither the success nor the end of the authorization is known."""
     asked = replace(submission(), capture=CaptureMethod.MANUAL)
     lost = sending(payment(asked=asked))
     unknown = stored(settle(lost, OutcomeUnknown(), now=NOW, jitter=0))
@@ -443,7 +443,7 @@ def test_a_reversal_or_lost_dispute_is_no_external_refund() -> None:
     lost = dispute(state=DisputeState.LOST)
     known = stored(apply_dispute(paid(), snapshot(paid(), lost), now=NOW))
     assert others(seen(known, refunded(1999))) == []
-    # Seen before the dispute is known, it is taken back.
+    # A refund recorded before its dispute was known is canceled.
     early = seen(paid(), refunded(1999))
     later = apply_dispute(early, snapshot(early, lost), now=NOW)
     assert (later.refunded, later.disputed) == (0, 1999)
@@ -454,7 +454,7 @@ def test_a_reversal_or_lost_dispute_is_no_external_refund() -> None:
     assert (reversed_.refunded, reversed_.disputed) == (0, 1999)
     other = seen(paid(), refunded(500))
     kept = apply_dispute(other, snapshot(other, lost), now=NOW)
-    assert kept.refunded == 500, "of another amount it is another"
+    assert kept.refunded == 500, "another amount is another movement"
 
 
 def test_external_refund_is_canceled_once_its_dispute_is_known() -> None:
@@ -476,7 +476,7 @@ moves: Final = st.one_of(
 def test_refunds_of_all_sources_stay_within_the_captured_amount(
     history: list[tuple[str, int]],
 ) -> None:
-    """Ours asked for, lost and done, and those of others, which may fail later."""
+    """Our refunds, requested, lost and made; and external ones, which may fail."""
     now, of_others = paid(), dict[str, ExternalMovement]()
     for what, value in history:
         if what == "ask":

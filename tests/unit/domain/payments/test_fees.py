@@ -1,4 +1,4 @@
-"""What providers keep: known of each movement once they have said it."""
+"""Fees: stored for each movement when the provider shows them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, fee=F
 
 
 def _looked(paid: Payment, answer: Answer) -> Payment:
-    """What a look at the first operation came to."""
+    """The payment after a lookup of the first operation."""
     claimed = start_lookup(paid, paid.first_operation, now=NOW)
     return stored(settle(claimed, answer, now=NOW, jitter=0))
 

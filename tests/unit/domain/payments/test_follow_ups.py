@@ -1,4 +1,4 @@
-"""Captures and voids: what may be asked, and what is reserved."""
+"""Captures and voids: the accepted requests, and the reserved amounts."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_stripe_capture_with_final_false_is_refused() -> None:
     with pytest.raises(Conflict) as refused:
         capture(authorized(), 600, final=False)
     assert refused.value.reason == "releases_the_rest"
-    assert capture(authorized(), final=False).operations[-1].final, "nothing is left"
+    assert capture(authorized(), final=False).operations[-1].final, "no rest is left"
     part = capture(authorized(provider=PAYPAL), 600, final=False)
     assert not part.operations[-1].final
 

@@ -1,4 +1,4 @@
-"""An object that the provider knows no more: when that ends an unknown operation."""
+"""Objects that the provider has forgotten: when they end an unknown operation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from domain.payments.apply_answer import TOO_LATE
 from domain.retry import LOOKUP
 from tests.suites.samples import NOW, payment, sending, stored, submission
 
-#: When nothing that was sent can still be on its way.
+#: A time at which no send can still be on its way.
 LATER: Final = NOW + timedelta(seconds=2) + ABSENCE_PROOF_DELAY
 FORGOTTEN: Final = Answer(Verdict.EXPIRED)
 
 
 def _refused(answer: Answer) -> Payment:
-    """Its payer agreed; the first send was lost, and a resend refused by ``answer``."""
+    """An approved payment whose first send was lost and whose resend got ``answer``."""
     new = payment(asked=submission(provider=ProviderName.PAYPAL))
     approved = replace(new, operations=(replace(new.first_operation, approved=True),))
     lost = settle(sending(approved), OutcomeUnknown(), now=NOW, jitter=0)
@@ -81,7 +81,7 @@ def test_operation_refused_otherwise_stays_unknown_and_needs_manual_review() -> 
 def test_missing_object_counts_from_the_time_before_the_lookup(
     verdict: Verdict,
 ) -> None:
-    """A worker may be held up between its look and writing down what it saw."""
+    """A worker may be delayed between its lookup and the write of the result."""
     given = _refused(Answer(Verdict.EXPIRED))
     asked = stored(start_lookup(given, given.first_operation, now=NOW))
     seen = settle(asked, Answer(verdict), now=LATER + ABSENCE_PROOF_DELAY, jitter=1.0)
@@ -89,7 +89,7 @@ def test_missing_object_counts_from_the_time_before_the_lookup(
 
 
 def test_refusal_of_an_earlier_request_does_not_concern_the_next_one() -> None:
-    """The order is there after all; the next request's sender dies."""
+    """The order exists after all; the sender of the next request dies."""
     given = _refused(Answer(Verdict.EXPIRED))
     asked = stored(start_lookup(given, given.first_operation, now=LATER))
     there = Answer(Verdict.APPROVED, refs={"order": "O-1"})

@@ -1,4 +1,4 @@
-"""What becomes of money on hold as its end comes: warned of, looked at, let go."""
+"""The end of a hold: its warnings, its lookups and its release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY: Final = timedelta(days=1)
 
 
 def _ending(held: Payment) -> Payment:
-    """The hold's last day has come."""
+    """The payment on the last day of its hold."""
     assert held.hold is not None
     warned = stored(advance_hold(held, now=NOW + 6 * DAY))
     return stored(advance_hold(warned, now=NOW + 7 * DAY))

@@ -1,4 +1,4 @@
-"""What makes two requests the same."""
+"""The fingerprints of requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_provider_key_is_derived_from_operation_and_generation() -> None:
 
 
 def _given(body: dict[str, object]) -> str:
-    """Exact down to the types: True is not 1."""
+    """The body with exact types: True is not 1."""
     return repr(sorted((k, _sorted(v)) for k, v in body.items() if v is not None))
 
 

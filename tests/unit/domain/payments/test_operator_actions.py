@@ -1,4 +1,4 @@
-"""What an operator may do with an operation, and what is refused."""
+"""An operator's actions on an operation, and their refusals."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _dead() -> Payment:
 
 
 def _proven_dead() -> Payment:
-    """A review that a look has proven never executed."""
+    """An operation in review that a lookup proved never executed."""
     review = _ended(NeedsReview("odd"))
     asked = stored(
         start_lookup(review, review.first_operation, now=NOW + ABSENCE_PROOF_DELAY)
@@ -358,7 +358,7 @@ def test_void_resolved_by_an_operator_has_a_reference_and_no_amount() -> None:
 
 @pytest.mark.parametrize("kind", ["capture", "refund"])
 def test_money_taken_by_others_cannot_be_resolved_as_ours(kind: str) -> None:
-    """The provider allows no more than there is, so one of both is not so."""
+    """The provider refuses movements over the amount, so one of both did not happen."""
     asks: dict[str, Callable[..., Payment]] = {
         "capture": partial(capture, amount=1500, final=None),
         "refund": partial(refund, amount=1500, target=None),

@@ -1,4 +1,4 @@
-"""A payer who must act: asked after, and once they agreed, carried out."""
+"""Approvals by the payer: their lookups, and the send that follows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _carrying_out() -> Payment:
 
 
 def _unheard(method: str | None, capture: CaptureMethod) -> Payment:
-    """At PayPal; its first send was not answered, and the second is on its way."""
+    """A PayPal payment after a first send without an answer, during the second."""
     asked = submission(provider=ProviderName.PAYPAL, payment_method=method)
     new = sending(payment(asked=replace(asked, capture=capture)))
     lost = stored(settle(new, OutcomeUnknown("no_answer"), now=NOW, jitter=0))

@@ -1,4 +1,4 @@
-"""Whatever happens to a payment, in whatever order, these hold."""
+"""The invariants of a payment, in random histories."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _settling(outcome: Answer | ProviderError, jitter: float) -> Step:
 
 
 def _next(payment: Payment, now: datetime) -> Payment:
-    """What a worker would do next: a send where one is safe, else a look."""
+    """The next step of a worker: a send if one is safe, else a lookup."""
     free = expire_claim(payment, now=now)
     operation = free.next_operation
     if operation is None:
@@ -92,7 +92,7 @@ def _request(payment: Payment) -> dict[str, Any]:
 
 
 def _succeeding(several: bool) -> Step:
-    """The provider did what is being asked of it."""
+    """The answer to a successful operation."""
 
     def step(payment: Payment, now: datetime) -> Payment:
         operation = payment.claimed_operation

@@ -1,4 +1,4 @@
-"""Refunds: what may be asked, and what is reserved."""
+"""Refunds: the accepted requests, and the reserved amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a payment goes on to the next account, and when it stays."""
+"""When a payment is rerouted to the next account, and when it stays."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CODES: Final = ("insufficient_funds", "do_not_honor")
 
 
 def routed_payment(*route: Account, provider: ProviderName | None = None) -> Payment:
-    """A payment at ONE, which may go on to ``route``, by default to TWO."""
+    """A payment at ONE with the further ``route``, by default TWO."""
     return payment(
         asked=submission(provider=provider),
         account=ONE,
@@ -46,7 +46,7 @@ def routed_payment(*route: Account, provider: ProviderName | None = None) -> Pay
 
 
 def answered(here: Payment, outcome: Answer | ProviderError) -> Payment:
-    """The payment, claimed and sent, and settled as ``outcome`` says."""
+    """The payment after a send with this ``outcome``."""
     return settle(stored(sending(here)), outcome, now=LATER, jitter=0.5)
 
 

@@ -1,4 +1,4 @@
-"""What the no that a look finds is worth where the request was sent twice."""
+"""Refusals found by a lookup after a request was sent twice."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, captured, origin, sending, stored
 
-#: The second send: hours after the first, as where all workers were down meanwhile.
+#: The second send, hours after the first, as if all workers had been down.
 AGAIN: Final = NOW + timedelta(hours=3)
-#: From then on nothing that was sent can still be on its way.
+#: No send can be on its way from then on.
 LATER: Final = AGAIN + ABSENCE_PROOF_DELAY
 NO: Final = Answer(
     Verdict.DECLINED, refs={"refund": "r_1"}, failure=Failure("declined", "No.")
@@ -27,8 +27,9 @@ NO: Final = Answer(
 
 
 def _refunding(*, sends: int) -> Payment:
-    """A refund at PayPal whose first send failed there, and whose second is not heard
-    of but for an unattributed refusal."""
+    """A refund at PayPal whose first send failed there, and whose second got only an
+    unattributed refusal.
+    """
     whole = captured(provider=ProviderName.PAYPAL)
     asked = refund(
         whole, amount=60, target=None, id="op_refund", origin=origin(), now=NOW
@@ -49,7 +50,7 @@ def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
 
 
 def test_refusal_soon_after_a_resend_is_looked_up_again() -> None:
-    """PayPal forgets a key that failed: what it shows may be the first one's object."""
+    """PayPal forgets a failed key, so that it may show the first send's object."""
     early = LATER - timedelta(seconds=1)
     seen = _looked(_refunding(sends=2), NO, at=early)
     assert seen.operations[-1].state is State.UNKNOWN

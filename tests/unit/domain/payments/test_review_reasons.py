@@ -1,4 +1,4 @@
-"""The reason of a review is one of a few, whatever code is stored."""
+"""Every stored code is read as one of the few review reasons."""
 
 from __future__ import annotations
 

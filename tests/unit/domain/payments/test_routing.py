@@ -1,4 +1,4 @@
-"""Which accounts a payment may go to, and in which order."""
+"""The accounts of a payment's route and their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that are saved and used again: what contradicts itself, what is kept."""
+"""Saved payment methods: contradictory requests, and the stored method."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SAVED: Final = SavedMethod("pm_saved", "cus_ann")
 
 
 def _checked(asked: Submission) -> None:
-    """Raises InvalidPayment as a submission of this provider is refused."""
+    """Raises InvalidPayment if a submission of this provider is refused."""
     asked.check(now=NOW)
     assert asked.provider is not None
     asked.check_for(asked.provider)

@@ -1,4 +1,4 @@
-"""What a send came to, one by one."""
+"""The results of a send, one by one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _unknown() -> Payment:
     return settle(_running(), OutcomeUnknown("timeout"), now=NOW, jitter=1.0)
 
 
-#: An answer of a provider that takes all of the charge.
+#: The answer to a successful charge.
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
@@ -84,7 +84,7 @@ def test_other_amount_than_requested_needs_manual_review(moved: Money | None) ->
         None,
     )
     assert odd.pending_events[-1].data["reason"] == "amount_differs"
-    assert odd.refs == {"payment_intent": "pi_1"}, "what the person has to look at"
+    assert odd.refs == {"payment_intent": "pi_1"}, "the reason for the operator"
     assert odd.pending_events[-1].data["provider_request_id"] == "req_1"
 
 
@@ -143,7 +143,7 @@ def test_a_send_that_was_not_executed_is_retried_with_the_same_key_and_body() ->
     before, after = retrying.first_operation.send, resent.first_operation.send
     assert before is not None and after is not None
     assert (after.key, after.body) == (before.key, before.body)
-    assert after.first_at == later, "nothing has reached the provider before"
+    assert after.first_at == later, "no earlier send reached the provider"
     assert resent.first_operation.started_at == NOW
 
 
@@ -325,7 +325,7 @@ def test_new_object_of_a_paypal_resend_leaves_the_operation_unknown(
 
 
 def _voiding() -> Payment:
-    """A payment that waits for its payer, whose void is being sent."""
+    """A payment waiting for its payer, with a void under way."""
     acts = Answer(
         Verdict.ACTION_REQUIRED,
         refs={"payment_intent": "pi_1"},

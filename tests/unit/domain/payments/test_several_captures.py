@@ -1,4 +1,4 @@
-"""Several captures of one hold at Stripe: where the card allows them."""
+"""Several captures of one hold at Stripe, if the card allows them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFS: Final = {"payment_intent": "pi_1"}
 
 
 def held(*, allowed: bool = True, asked: bool = True) -> Payment:
-    """A hold for which several captures were asked, where the card allows them."""
+    """A hold that allows several captures if the card does."""
     wanted = replace(submission(), capture=CaptureMethod.MANUAL, multicapture=asked)
     until = NOW + timedelta(days=7)
     answer = Answer(
@@ -47,7 +47,7 @@ def held(*, allowed: bool = True, asked: bool = True) -> Payment:
 
 
 def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
-    """The payment with a capture asked for."""
+    """The payment with a requested capture."""
     name = f"op_{len(of.operations)}"
     return stored(
         capture(of, amount=amount, final=final, id=name, origin=origin(name), now=NOW)
@@ -55,7 +55,7 @@ def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
 
 
 def done(asked: Payment) -> Payment:
-    """Its next operation has succeeded."""
+    """The payment after a success of its next operation."""
     assert asked.next_operation is not None
     answer = Answer(Verdict.SUCCEEDED, Money(asked.next_operation.amount, "USD"))
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))

@@ -1,4 +1,4 @@
-"""What a worker writes down before a call, and when no send may be next."""
+"""The record before a call, and states without a next send."""
 
 from __future__ import annotations
 

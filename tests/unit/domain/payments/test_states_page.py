@@ -1,4 +1,4 @@
-"""The page of the states says what the code does."""
+"""The page of the states equals the table in the code."""
 
 from __future__ import annotations
 

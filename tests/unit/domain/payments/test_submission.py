@@ -1,4 +1,4 @@
-"""What no provider could ever carry out is refused at once."""
+"""Payments that no provider can carry out are refused at once."""
 
 from __future__ import annotations
 
