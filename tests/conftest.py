@@ -1,7 +1,7 @@
-"""Real servers for every test that asks: Valkey, MongoDB, the simulators.
+"""Real servers as fixtures: Valkey, MongoDB, the simulators.
 
-Each starts once a session, on a free port, in a folder of its own, and is stopped at
-the end. What tests write is kept apart by a database and a Redis number of their own.
+Each starts once a session, on a free port, in its own folder, and is stopped at the
+end. Each test has its own MongoDB database and Redis number.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from runtime import processes
 from runtime.settings import Settings
 from tests.support.running_stack import RunningStack, running_stack
 
-#: Seconds a simulator has to open its port; starting Python takes most of it.
+#: Seconds for a simulator to open its port; the start of Python takes most of it.
 SIMULATOR_WAIT = 20.0
-#: Redis has 16 numbered databases; number 0 is nobody's.
+#: Redis has 16 numbered databases; number 0 stays unused.
 _redis_numbers = itertools.cycle(range(1, 16))
 
 
@@ -48,8 +48,8 @@ def redis_url(servers_home: Path) -> Iterator[str]:
 def mongo_url(servers_home: Path) -> Iterator[str]:
     """A running MongoDB: the primary of a replica set of one.
 
-    It deletes nothing by age: tests write documents of fixed dates, which the indexes
-    that expire them would take away in the middle of a test.
+    Its deletion by age is off, because tests store documents with fixed dates, which
+    would expire during a test.
     """
     with embedded_servers.running(
         embedded_servers.mongo(servers_home, processes.free_port())
@@ -73,14 +73,14 @@ def paypal_url(servers_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A whole stack of the session's own, as `payments up --detach` starts it."""
+    """The session's own stack, started by `payments up --detach`."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.fixture
 def database(mongo_url: str) -> Iterator[str]:
-    """The name of a database of this test's own, dropped after it."""
+    """The name of this test's own database, dropped after it."""
     name = f"test_{uuid.uuid4().hex[:16]}"
     yield name
     with MongoClient[dict[str, object]](mongo_url) as client:
@@ -89,7 +89,7 @@ def database(mongo_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def redis_database(redis_url: str) -> str:
-    """The URL of an empty Redis database of this test's own."""
+    """The URL of this test's own empty Redis database."""
     url = redis_url.removesuffix("/0") + f"/{next(_redis_numbers)}"
     with Redis.from_url(url) as client:
         client.flushdb()

@@ -26,7 +26,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``found`` is a pattern of the output's lines that say what was measured."""
+    """A Make target; ``found`` is a pattern of the lines with its measurements."""
 
     stage: str
     target: str
@@ -135,7 +135,7 @@ def run(gate: Gate) -> Result:
 
 
 def measured(lines: Sequence[str], pattern: str) -> str:
-    """The lines that say what was measured, shortened; the last one where many do."""
+    """The lines with measurements, shortened; the last of many."""
     said = [
         match[0] for line in lines if (match := re.match(pattern, line.strip("= ")))
     ]

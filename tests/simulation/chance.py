@@ -14,7 +14,7 @@ class Fault(StrEnum):
 
     NONE = "none"
     REFUSED = "refused"  #: no connection: provably not sent
-    REQUEST_LOST = "request_lost"  #: it never arrives
+    REQUEST_LOST = "request_lost"  #: the request never arrives
     ANSWER_LOST = "answer_lost"  #: carried out, and the answer never arrives
     SLOW = "slow"  #: carried out after the caller gave up; until then in flight
     ERROR_BEFORE = "error_before"  #: a 500, nothing carried out

@@ -29,7 +29,7 @@ PRICE: Final = Money(1999, "USD")
 class Trouble(StrEnum):
     """The trouble of the next call that would move money."""
 
-    REQUEST_LOST = "request lost"  #: it never arrives
+    REQUEST_LOST = "request lost"  #: the request never arrives
     ANSWER_LOST = "answer lost"  #: carried out, and the connection ends
     GARBLED = "garbled"  #: carried out, and an unreadable 200
     FAILED = "failed"  #: carried out, and a 500, which the key always gets

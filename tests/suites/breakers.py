@@ -32,7 +32,7 @@ class BreakersSetup(Protocol):
     """Breakers as several processes use them, and their clock."""
 
     def breakers(self) -> BreakerStore:
-        """Those of one process."""
+        """The breakers of one process."""
 
     def pass_time(self, by: timedelta) -> None:
         """Moves the clock of probes forward."""
@@ -47,7 +47,7 @@ def breakers(setup: BreakersSetup) -> BreakerStore:
 def opened(
     breakers: BreakerStore, reason: TripReason = TripReason.FAILING
 ) -> CircuitBreaker:
-    """Stripe's breaker, which ``why`` opened just now."""
+    """Stripe's breaker, just opened for ``why``."""
     breaker = breakers.open(
         STRIPE, trip_reason=reason, reason=f"it is {reason}", by="one"
     )
@@ -210,7 +210,7 @@ class BreakersSuite:
         rests = (2 * FIRST_PROBE_DELAY, 4 * FIRST_PROBE_DELAY, MAX_PROBE_DELAY)
         for rest, wait in zip(rests, waits, strict=True):
             assert rest - MOMENT < wait <= rest
-        # Failing again is no change: it would push out those that people look for.
+        # A repeated failure is no change, so that it evicts no real one.
         assert breakers.load_all()[STRIPE].changes == breaker.changes
 
     def test_refused_probe_changes_the_reason(

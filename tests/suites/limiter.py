@@ -76,7 +76,7 @@ class LimiterSuite:
         self, limiter: RateLimiter, setup: LimiterSetup, provider: ProviderName
     ) -> None:
         limiter.pause(provider, 5.0)
-        limiter.pause(provider, 1.0)  # shortens nothing
+        limiter.pause(provider, 1.0)  # it does not shorten the pause
         taken = limiter.acquire(provider, 3, 0.25)
         assert taken.granted == 0
         assert taken.retry_in == pytest.approx(5, abs=0.5)

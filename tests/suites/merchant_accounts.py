@@ -38,7 +38,7 @@ SECRETS = ("sk_test_one", "client-one", "whsec_old", "whsec_new", "WH-1")
 
 
 def account(number: int = 1, **fields: Any) -> StoredAccount:
-    """An account with all that one may have."""
+    """An account with every field."""
     return replace(
         StoredAccount(
             id=f"acct_{number:026d}",

@@ -89,7 +89,7 @@ class PaymentReadsSuite:
     def test_a_page_includes_its_start_and_excludes_its_end(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        now = NOW  # as the ids have it
+        now = NOW  # ids have this order
         _six_payments(store, now)
         three, five = now + timedelta(hours=3), now + timedelta(hours=5)
         for query, numbers in (

@@ -151,7 +151,7 @@ class PaymentRequestsSuite:
         with pytest.raises(ReferenceInProgress) as refused:
             store.insert_many([payment(2, asked=asked, now=setup.now())])
         assert refused.value.payment == first.id
-        assert store.insert_many([first]) == [stored], "its own request may come again"
+        assert store.insert_many([first]) == [stored], "its own request may be repeated"
         unguarded = submission(reference="r")
         store.insert_many([payment(3, asked=unguarded, now=setup.now())])
         [won] = store.claim_many([sending(stored, now=setup.now())])

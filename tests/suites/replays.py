@@ -52,7 +52,7 @@ def brought(
     scope: Scope = SHOP,
     **fields: Any,
 ) -> Payment:
-    """A payment after a first send with ``outcome``; None: a success."""
+    """A payment after a first send with ``outcome``, by default a success."""
     new = payment(number, asked=submission(**fields), scope=scope, now=NOW)
     [kept] = store.insert_many([replace(new, created_at=NOW + number * HOUR)])
     [won] = store.claim_many([sending(kept)])
@@ -191,7 +191,7 @@ class OperatorSuite:
 
 
 def _four(store: PaymentStore) -> None:
-    """All but the second wait for a person; 3 is PayPal's and large, 4 the rival's."""
+    """All but the second are in review; 3 is PayPal's and large, 4 the rival's."""
     brought(store, 1, ODD)
     brought(store, 2, None)
     brought(store, 3, ODD, provider=ProviderName.PAYPAL, amount=Money(9900, "USD"))

@@ -80,7 +80,7 @@ def payment(
     fingerprint: str = "f1",
     now: datetime = NOW,
 ) -> Payment:
-    """A new payment, as ``accept`` makes it: its message may come within the grace.
+    """A new payment, as ``accept`` makes it: due after the grace.
 
     ``number`` names it; a higher one is a later payment.
     """
@@ -96,7 +96,7 @@ def payment(
     data = {"operation": operation.id, "to": operation.state.value}
     time = ULID.from_timestamp((NOW + timedelta(hours=number)).timestamp())
     return Payment(
-        # As if it was made ``number`` hours after NOW.
+        # The id of a payment made ``number`` hours after NOW.
         id=f"pay_{str(time)[:10]}{number:016d}",
         merchant=scope.merchant,
         mode=scope.mode,
@@ -112,7 +112,7 @@ def payment(
 
 
 def sending(payment: Payment, *, now: datetime = NOW, body: str = "{}") -> Payment:
-    """The payment with the send of its next operation written down."""
+    """The payment with the send of its next operation recorded."""
     assert payment.next_operation is not None
     return record_send(payment, payment.next_operation, body, now=now)
 
@@ -158,7 +158,7 @@ def disputed(payment: Payment, **fields: Any) -> DisputeSnapshot:
 
 
 def stored(payment: Payment) -> Payment:
-    """As a store gives it back after a write."""
+    """The payment as a store returns it after a write."""
     count = payment.event_count + len(payment.pending_events)
     return replace(
         payment, version=payment.version + 1, event_count=count, pending_events=()

@@ -200,7 +200,7 @@ def _check_next_step(bench: Workbench, payment: Payment, row: Row) -> None:
         bench.at(payment.provider).arm(match=match, **canned_answer(500, {}))
     before = _events(bench, payment.id)
     after = _last(bench.step(payment.id))
-    assert row.path is None or after.error == "http_500", "it went elsewhere"
+    assert row.path is None or after.error == "http_500", "the send had another path"
     first = _events(bench, payment.id)[len(before)]
     assert first["type"] == ("lookup.sent" if row.next == "lookup" else "attempt.sent")
     if row.next != "lookup":

@@ -99,7 +99,7 @@ def test_a_rotation_reseals_everything_while_the_stack_runs(
 
     assert rotated.returncode == 0, rotated.stderr
     lines = rotated.stdout.splitlines()
-    # The stack's simulators have told of the payment, so there are webhooks as well.
+    # The stack's simulators have sent events, so there are webhooks as well.
     assert re.match(r"\d+ payments? and \d+ webhooks? were sealed anew", lines[-2])
     assert "pass found nothing left." in lines[-2]
     assert "" not in lines

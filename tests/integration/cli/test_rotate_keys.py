@@ -1,4 +1,4 @@
-"""`payments rotate-keys`: after an upgrade, interrupted, and beside what is broken."""
+"""`payments rotate-keys`: after an upgrade, interrupted, and beside broken seals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.running_stack import payments
 
 @pytest.fixture
 def stored(settings: Settings) -> Iterator[Database[Document]]:
-    """The settings' own, with its keys."""
+    """The database of the settings, with its keys."""
     initialise(settings)
     opened = container.open_database(settings)
     yield opened
@@ -82,7 +82,7 @@ def test_a_rotation_names_unreadable_seals_and_forgets_no_key(
     assert len(keys) == 2
     assert examined(settings).verdict == WARN
 
-    # Once it is put right, the next run goes on with the key that was added.
+    # After the repair, the next run continues with the added key.
     stored.payments.delete_one({"_id": mine.id})
     again = payments("rotate-keys", "--drop-old", environment=environment)
     assert again.returncode == 0, again.stderr

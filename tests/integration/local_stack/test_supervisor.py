@@ -18,7 +18,7 @@ from local_stack.process_table import Process
 from local_stack.supervisor import Interrupted, ProbeLimits, Supervisor
 from runtime import processes
 
-#: Seconds until which everything here has happened; most takes a tenth of one.
+#: Seconds for any wait; most take a tenth of one.
 SOON = 10.0
 
 
@@ -189,7 +189,7 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Dead, but not yet reaped by whoever adopted it."""
+    """Whether the process is dead but not reaped yet."""
     try:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
@@ -219,7 +219,7 @@ def server(tmp_path: Path) -> Process:
 
 
 def tended(keeper: Supervisor, act: Callable[[], None]) -> None:
-    """``act`` while the children are looked after; they are stopped at the end."""
+    """Runs ``act`` while the children are supervised; stops them at the end."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -317,7 +317,7 @@ def test_the_check_of_a_container_ends_a_program_that_gives_no_answer(
     ) as init:
         [program] = container_check.children(init.pid)
         assert check(url) == 0
-        # A server that is away makes it unready, however often, and does not end it.
+        # An unavailable server makes the program unready, and never ends it.
         assert {check(nowhere) for _ in range(2 * container_check.FAILURES)} == {1}
         assert not gone(program)
         os.kill(program, signal.SIGSTOP)

@@ -77,7 +77,7 @@ def test_secrets_are_unreadable_at_rest(
     ) as client:
         [document] = client[payments_db.name].payments.find()
     raw = document.raw
-    assert b"order-7" in raw, "what is not sealed is found"
+    assert b"order-7" in raw, "an unsealed value is found"
     readable = [name for name, text in SECRETS.items() if text.encode() in raw]
     assert readable == []
 

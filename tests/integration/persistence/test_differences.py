@@ -1,4 +1,4 @@
-"""Tests of differences: open until a person closes them or the sides agree."""
+"""Tests of differences: open until an operator closes them or the sides agree."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_first_report_is_due_a_day_after_the_first_call(
     assert not reports.claim_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=1))
     assert reports.claim_turn(STRIPE)
-    assert not reports.claim_turn(PAYPAL), "each account has turns of its own"
+    assert not reports.claim_turn(PAYPAL), "each account has its own turns"
 
 
 def test_a_turn_is_claimed_by_one_process(
@@ -137,7 +137,7 @@ def test_an_account_without_a_turn_is_due(
 ) -> None:
     stored = Account("acct_1", ProviderName.STRIPE)
     everyone = [STRIPE, PAYPAL, stored]
-    assert reports.list_due(everyone) == everyone, "nobody has asked yet"
+    assert reports.list_due(everyone) == everyone, "no beat has run yet"
     for one in everyone:
         assert not reports.claim_turn(one)
     assert reports.list_due(everyone) == []

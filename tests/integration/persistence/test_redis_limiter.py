@@ -160,7 +160,7 @@ def test_a_pause_longer_than_the_maximum_is_ignored(
     limiter.pause(STRIPE, 3600.0)
     assert (
         limiter.acquire(STRIPE, 1, 0.25).granted == 0
-    ), "ours are cut to what is believed"
+    ), "our pauses are cut to the maximum"
 
 
 def test_a_pause_in_redis_lasts_a_few_seconds_at_most(
@@ -197,8 +197,8 @@ def test_each_process_takes_its_share_without_redis(
     now[0] += redis_limiter.REDIS_BACKOFF / 2
     assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     with embedded_servers.running(own_redis), Redis.from_url(own_redis.url) as redis:
-        redis.flushall()  # what was full when it ended may be so still
-        assert limiter.acquire(STRIPE, 32, 0.0).granted == 0, "it is left alone"
+        redis.flushall()  # a bucket that was full may still be full
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == 0, "it is unchanged"
         now[0] += redis_limiter.REDIS_BACKOFF
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
 

@@ -172,7 +172,7 @@ def test_a_refused_claim_is_reported_and_postponed_longer_each_time(
         won = store.claim_many([sending(one, now=clock()) for one in due])
         assert {one.id for one in due} - {one.id for one in won} == {REFUSED}
         assert met(payments_db) == [VALIDATION]
-        assert store.find_due_ids(GROUP) == [], "it is not tried again every second"
+        assert store.find_due_ids(GROUP) == [], "it is not retried every second"
         waits = []
         for _ in range(3):
             found = payments_db.document_faults.find_one() or {}
@@ -195,7 +195,7 @@ def test_a_document_that_fits_no_step_is_refused_alone(
     payments_db: Database[Document], store: MongoPayments, broken: Document, code: str
 ) -> None:
     due = group(store)
-    if "padding" in broken:  # as much as there is room for, but for some bytes
+    if "padding" in broken:  # just under the largest document
         size = len(bson.encode(payments_db.payments.find_one({"_id": REFUSED}) or {}))
         broken = {"padding": "x" * (16 * 1024 * 1024 - size - 100)}
     payments_db.payments.update_one({"_id": REFUSED}, {"$set": broken})
@@ -226,13 +226,13 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
         assert met(payments_db) == [VALIDATION]
         left = store.get(SHOP, REFUSED)
         assert left is not None and left.first_operation.state is State.RUNNING
-        assert tools.leased_ids == set(), "nobody renews its lease"
+        assert tools.leased_ids == set(), "its lease is not renewed"
         # The lease expires.
         past = clock() - timedelta(seconds=1)
         payments_db.payments.update_one({"_id": REFUSED}, {"$set": {"due_at": past}})
         [[again]] = attempt.run([REFUSED], tools)
     assert again.payment.status is Status.CAPTURED
-    assert len(provider.ledger) == GROUP, "the provider has taken each once"
+    assert len(provider.ledger) == GROUP, "the provider has each charge once"
 
 
 def test_a_lease_is_renewed_beside_a_refused_one(

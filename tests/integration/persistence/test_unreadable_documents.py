@@ -75,7 +75,7 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
     assert [one.id for one in store.list_payments(SHOP, Query(limit=2))] == [
         payment(5).id,
         payment(3).id,
-    ], "a page is full where there is more behind"
+    ], "a page is full if more payments follow"
     behind = Query(before=payment(5).id, limit=10)
     assert [one.id for one in store.list_payments(SHOP, behind)] == [
         payment(number).id for number in (3, 2, 1)

@@ -31,7 +31,7 @@ class _Post:
 @pytest.fixture
 def post(payments_db: Database[Document], vault: Vault) -> InboxSetup:
     """An inbox on a real server."""
-    # The server's clock is past all that these tests receive.
+    # The server's clock is later than every webhook of these tests.
     if "old" in payments_db.webhooks.index_information():
         payments_db.webhooks.drop_index("old")
     made = _Post()

@@ -211,7 +211,9 @@ def test_made_up_addresses_are_fetched_at_a_bounded_rate(
         assert len(seen.calls) == FETCHES_A_MINUTE
         for at in (timedelta(), 1.01 * KEY_LIFETIME):
             found = made.fetch_key(url, now=_now() + at, sender="paypal")
-            assert found == key.public_key(), "what was good is fetched again all along"
+            assert (
+                found == key.public_key()
+            ), "good certificates are fetched again throughout"
         assert len(seen.calls) == FETCHES_A_MINUTE + 1
         seen.pass_time(60)
         assert made.fetch_key(f"{url}x", now=_now()) == key.public_key()

@@ -124,7 +124,7 @@ class RecordingAdapter(HTTPAdapter):
     def send(  # type: ignore[override]  # requests passes all options by name
         self, request: requests.PreparedRequest, **options: Any
     ) -> requests.Response:
-        """Ask the simulator, or answer as it has."""
+        """Ask the simulator, or replay its answer."""
         url = request.url or ""
         answer = self._recorder.next_answer(url)
         if answer is None:
@@ -149,7 +149,7 @@ class RecordingPools(PoolManager):
     def urlopen(  # type: ignore[override]  # its options are passed by name
         self, method: str, url: str, **options: Any
     ) -> BaseHTTPResponse:
-        """Ask the simulator, or answer as it has."""
+        """Ask the simulator, or replay its answer."""
         answer = self._recorder.next_answer(url)
         if answer is None:
             sent = super().urlopen(method, url, **options)

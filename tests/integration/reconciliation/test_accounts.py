@@ -1,4 +1,4 @@
-"""A merchant's accounts have books of their own, and each is compared by itself."""
+"""Each of a merchant's accounts has its own books and its own comparison."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 
 @dataclass(frozen=True)
 class Shop:
-    """A day at the deployment's own accounts, and a merchant that has others."""
+    """A day at the deployment's own accounts, and a merchant with other accounts."""
 
     day: Day
 
     def add(self, provider: ProviderName, **fields: Any) -> Account:
-        """A new account of the merchant's, as payments name it."""
+        """A new account of the merchant."""
         name, settings = uuid.uuid4().hex, self.day.settings
         client = name if provider is PAYPAL else None
         stored = StoredAccount(
@@ -59,7 +59,7 @@ class Shop:
         return stored.account
 
     def pay(self, account: Account) -> str:
-        """The id of a payment that was carried out there."""
+        """The id of a payment carried out at the account."""
         provider, store = account.provider, self.day.workers[0].store
         method = METHODS[provider]["pays"]
         asked = submission(provider=provider, payment_method=method)
@@ -78,7 +78,7 @@ class Shop:
         return run_all(day.settings, day.database, context=day.context, stop=stop)
 
     def make_due(self) -> None:
-        """A day passes; whole seconds are compared, so one does."""
+        """Lets a day pass, and the second that is being compared."""
         happened = container.clock()
         a_second = timedelta(seconds=1)
         assert wait_until(lambda: container.clock() >= happened + a_second, seconds=5)
@@ -88,7 +88,7 @@ class Shop:
 
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[Shop]:
-    """See Shop; the books are made to drift."""
+    """A Shop at simulators whose books can drift."""
     with simulators() as (stripe, paypal):
         both = {STRIPE: stripe, PAYPAL: paypal}
         with day(settings, both, {"paid": Story("pays")}) as done:
@@ -151,7 +151,7 @@ def test_a_long_retired_account_is_compared_while_its_money_moves(
     shop.make_due()
     compared = [one.account for one in shop.daily()]
     assert compared[2:] == [moving, lately] and idle not in compared
-    assert shop.daily() == [], "and it is not asked again today"
+    assert shop.daily() == [], "it is not compared again today"
 
 
 def test_an_account_with_unreadable_books_delays_no_other(

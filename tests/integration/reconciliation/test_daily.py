@@ -1,4 +1,4 @@
-"""The beat's daily report: by one beat of all, stored, told and measured."""
+"""The daily report: made by one beat, stored, logged and measured."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tests.support.simulator_process import simulators
 from workers import exporter
 from workers.reconciler import REPORT_SPAN, run_once
 
-#: Whole seconds are compared, so what has just happened is not yet.
+#: Whole seconds are compared, so that the current one is not included.
 A_SECOND = timedelta(seconds=1)
-#: Beats that look at the same moment.
+#: Concurrent beats.
 BEATS = 4
 
 
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[Day]:
-    """A day at simulators whose books are made to drift."""
+    """A day at simulators whose books can drift."""
     with simulators() as (stripe, paypal):
         with day(settings, {STRIPE: stripe, PAYPAL: paypal}) as done:
             yield done
 
 
 def made(shop: Day, provider: ProviderName) -> list[ReconciliationReport]:
-    """The reports that several beats make together, when one is due."""
+    """The reports that several concurrent beats make."""
     reports = Reconciliations(shop.database, Mode.TEST)
     account = Account.own(provider)
 
@@ -55,7 +55,7 @@ def made(shop: Day, provider: ProviderName) -> list[ReconciliationReport]:
 
 
 def make_due(shop: Day) -> None:
-    """A day passes."""
+    """Lets a day pass."""
     past = [{"$set": {"next_at": "$$NOW"}}]
     shop.database.reconciliation_turns.update_many({}, past)
 
@@ -109,11 +109,11 @@ def test_a_failed_report_is_logged_and_not_stored(
     assert "no report" in failed["reason"]
     assert Reconciliations(shop.database, Mode.TEST).list_last() == []
     gate = MongoBreakerStore(shop.database).load_all()[PAYPAL]
-    assert not gate.is_open, "no right to reports is no reason to stop payments"
+    assert not gate.is_open, "missing access to reports stops no payment"
 
 
 def measured(provider: ProviderName) -> dict[DifferenceKind, float | None]:
-    """What the exporter shows of a provider's last report."""
+    """The exporter's counts of a provider's last report."""
     shown = {
         (sample.labels["account"], sample.labels["kind"]): sample.value
         for family in metrics.RECONCILIATION_DIFFERENCES.collect()

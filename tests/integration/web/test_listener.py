@@ -1,4 +1,4 @@
-"""The listener with small applications: what it makes of HTTP, and its bounds."""
+"""The listener with small applications: its parsing of HTTP, and its bounds."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from web.routes import health
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Seconds until which everything here has happened.
+#: Seconds for any wait.
 SOON = 10.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def echo(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-    """Tells what it was given."""
+    """Answers with its WSGI environment."""
     found = {name: text for name, text in environ.items() if isinstance(text, str)}
     found["body"] = environ["wsgi.input"].read().decode()
     start("200 OK", [("Content-Type", "application/json")])
@@ -51,19 +51,19 @@ class Running:
         return socket.create_connection(("127.0.0.1", self.port), SOON)
 
     def ask(self, request: bytes) -> bytes:
-        """The whole answer, until the listener ends the connection."""
+        """The whole answer, until the listener closes the connection."""
         with self.connect() as client:
             client.sendall(request)
             return read_all(client)
 
     def told(self, request: bytes) -> dict[str, Any]:
-        """What ``echo`` was given, of the only request on a connection."""
+        """The environment of ``echo``, for the only request on a connection."""
         found: dict[str, Any] = json.loads(self.ask(request).partition(b"\r\n\r\n")[2])
         return found
 
 
 def no_connection_is_open() -> bool:
-    """As the metric of all listeners in this process has it."""
+    """Whether the metric of open connections is zero."""
     return REGISTRY.get_sample_value("payments_http_connections") == 0
 
 
@@ -73,7 +73,7 @@ def read_all(client: socket.socket) -> bytes:
         while part := client.recv(65536):
             found += part
     except ConnectionError:
-        pass  # it was reset
+        pass  # the connection was reset
     return found
 
 
@@ -81,7 +81,7 @@ def read_all(client: socket.socket) -> bytes:
 def running(
     app: WSGIApplication, *, threads: int = 2, **limits: Any
 ) -> Iterator[Running]:
-    """A listener in a thread of its own, drained at the end."""
+    """A listener in its own thread, drained at the end."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -236,11 +236,11 @@ def test_requests_on_one_connection_are_answered_in_their_order() -> None:
         return [environ["PATH_INFO"].encode()]
 
     def ask_behind_slow(requests: bytes) -> bytes:
-        """All answers, where the first one comes after another connection's."""
+        """All answers, the first of which comes after another connection's."""
         free.clear()
         with started.connect() as client:
             client.sendall(GET.replace(b"/ ", b"/slow ") + requests)
-            # A request that overtakes the slow one has the other thread before this.
+            # A request that overtakes the slow one has the other thread by now.
             assert started.ask(LAST).endswith(b"/last")
             free.set()
             return read_all(client)
@@ -249,7 +249,7 @@ def test_requests_on_one_connection_are_answered_in_their_order() -> None:
         answer = ask_behind_slow(GET * 20 + LAST)
         assert answer.count(b"HTTP/1.1 200 OK") == 22
         assert answer.index(b"/slow") < 300 and answer.endswith(b"/last")
-        # What follows the last one is not answered, and what is malformed waits.
+        # A request after the last one is not answered, and a malformed one waits.
         assert started.ask(LAST + GET).count(b"HTTP/1.1 ") == 1
         refused = ask_behind_slow(b"what?\r\n\r\n")
         assert refused.index(b"200 OK") < refused.index(b"400 Bad request")
@@ -267,7 +267,7 @@ def test_headers_are_bounded_in_number_and_in_size(echoing: Running) -> None:
         answer = echoing.ask(request(headers + b"\r\n"))
         assert answer.startswith(b"HTTP/1.1 431 ")
     assert echoing.told(request(b"a: b\r\n" * 98 + b"\r\n"))["HTTP_HOST"] == "x"
-    # One that has no end is refused before its deadline.
+    # An endless one is refused before its deadline.
     answer = echoing.ask(b"GET / HTTP/1.1\r\nHost: " + b"x" * 100_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
@@ -486,7 +486,7 @@ def test_stuck_threads_make_the_process_unhealthy() -> None:
             assert probes.get("/healthz").status_code == 200
             clients[1].sendall(LAST)
             assert busy.acquire(timeout=SOON)
-            # One of the others waits for a thread, and one is too many.
+            # One of the others waits for a thread, and the last is one too many.
             for client in clients[2:]:
                 client.sendall(LAST)
             [refused], _, _ = select.select(clients[2:], [], [], SOON)
@@ -511,7 +511,7 @@ def test_a_drained_listener_answers_its_requests_and_accepts_no_others() -> None
     read_by_idle: list[bytes] = []
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answers once the listener drains, which ends the idle connection."""
+        """Answers after the listener drains, which closes the idle connection."""
         is_busy.set()
         read_by_idle.append(read_all(idle))
         return echo(environ, start)

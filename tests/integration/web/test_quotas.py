@@ -1,4 +1,4 @@
-"""Quotas and long polls over HTTP, with Redis well, hanging and absent."""
+"""Quotas and long polls over HTTP, with Redis available, hanging and absent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.running_web import (
 
 KEY, MERCHANT, ADDRESS, WEBHOOKS = 30, 40, 20, 10
 SECRET = "whsec_of_the_test"
-#: Places for reads that wait: half of the threads.
+#: Places for waiting reads: half of the threads.
 PLACES = 4
 
 
@@ -60,7 +60,7 @@ def web(
 
 
 def another_address() -> str:
-    """One that no test has used."""
+    """An address that no test has used."""
     return f"2001:db8:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}::1"
 
 
@@ -79,14 +79,14 @@ def sibling(web: RunningWeb, client: Client) -> Client:
 
 
 def remaining(answer: requests.Response, quota: str) -> int:
-    """What an answer says is left."""
+    """The remaining requests in an answer."""
     found = re.search(rf'"{quota}";r=(\d+);t=\d+', answer.headers["RateLimit"])
     assert found, answer.headers["RateLimit"]
     return int(found[1])
 
 
 def refused(answer: requests.Response, quota: str) -> bool:
-    """Whether an answer is a 429 for that quota, as it should be."""
+    """Whether an answer is a 429, which must be for that quota."""
     if answer.status_code != 429:
         return False
     problem = answer.json()
@@ -122,15 +122,15 @@ def test_an_address_without_a_valid_key_has_a_quota(web: RunningWeb) -> None:
     assert refused(forged.get("/v1/payments", X_Forwarded_For=address), "address")
     neighbour = address.replace("::1", "::2:1")
     bare = client.get("/docs", Authorization="", X_Forwarded_For=neighbour)
-    assert refused(bare, "address"), "the whole network, every page"
+    assert refused(bare, "address"), "the whole network, on every page"
     known = client.get("/v1/payments", X_Forwarded_For=address)
-    assert known.status_code == 200, "a key that was valid lately is let through"
+    assert known.status_code == 200, "a recently valid key is admitted"
     other = forged.get("/v1/payments", X_Forwarded_For=another_address())
     assert other.status_code == 401
 
 
 def webhook(web: RunningWeb, address: str, secret: str) -> requests.Response:
-    """An event that is signed with ``secret``."""
+    """An event signed with ``secret``."""
     event = {
         "id": f"evt_{uuid.uuid4().hex}",
         "object": "event",
@@ -172,9 +172,9 @@ def test_two_processes_share_a_quota(web: RunningWeb) -> None:
             seen = remaining(there.get("/v1/payments"), "key")
         deadline = time.monotonic() + 10
         while seen > 10 - KEY // UNSHARED_PART and time.monotonic() < deadline:
-            time.sleep(1)  # each look is a request, and there are few of them
+            time.sleep(1)  # each read is a request, and few are left
             seen = remaining(there.get("/v1/payments"), "key")
-        assert seen < 10, "it knows of what the first one counted"
+        assert seen < 10, "it has the count of the first process"
 
 
 def test_a_forged_count_leaves_each_process_a_part(
@@ -192,7 +192,7 @@ def test_a_forged_count_leaves_each_process_a_part(
         def is_refused() -> bool:
             return client.get("/v1/payments").status_code == 429
 
-        assert processes.wait_until(is_refused, seconds=10), "it is shared at all"
+        assert processes.wait_until(is_refused, seconds=10), "the count is shared"
 
 
 @pytest.mark.parametrize("forged", ["list", "text"])
@@ -232,7 +232,7 @@ def test_an_unresponsive_redis_neither_slows_nor_refuses_requests(
         listener = stack.enter_context(closing(socket.socket()))
         listener.bind(("127.0.0.1", 0))
         if state == "hanging":
-            listener.listen()  # and it accepts, reads and answers nothing
+            listener.listen()  # it accepts the connection and never answers
         url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
         quotas = opened(replace(Settings(), redis_url=url))
 
@@ -251,11 +251,11 @@ def test_an_unresponsive_redis_neither_slows_nor_refuses_requests(
             assert usage is not None and not usage.is_exceeded
             if number == 50 and state == "absent":
                 assert processes.wait_until(lambda: bool(said()), seconds=10)
-            elif number == 50:  # the thread that shares waits for an answer
+            elif number == 50:  # the sharing thread waits for an answer
                 listener.settimeout(10)
                 stack.enter_context(closing(listener.accept()[0]))
         usage = quotas.hit(QuotaName.KEY, "a")
-        assert usage is not None and usage.is_exceeded, "it counts on alone"
+        assert usage is not None and usage.is_exceeded, "it continues to count alone"
         assert slowest < 0.1
         if state == "absent":
             assert said() == ["quotas_not_shared"], "an outage is one line"
@@ -268,7 +268,7 @@ def test_a_disabled_quota_counts_no_request() -> None:
 
 
 def waiting(web: RunningWeb) -> int:
-    """How many reads wait."""
+    """The number of waiting reads."""
     text = requests.get(f"{web.health}/metrics", timeout=10).text
     found = re.search(r"^payments_http_waiting (\d+)", text, re.MULTILINE)
     assert found
@@ -295,10 +295,10 @@ def test_a_merchant_with_many_waiting_reads_leaves_places_for_others(
         for number in range(PLACES):
             first.append(pool.submit(read, many, number))
             assert processes.wait_until(lambda: waiting(web) == len(first), seconds=5)
-        assert read(many, 4) < 4, "it has all the places and gets no more"
+        assert read(many, 4) < 4, "it has all places and gets no more"
         second = [pool.submit(read, few, number) for number in (5, 6)]
         for displaced in first[: PLACES // 2]:
-            assert displaced.result() < 6, "the oldest are answered at once"
+            assert displaced.result() < 6, "the oldest reads are answered at once"
         assert read(few, 7) < 4, "each has its half"
         for kept in (*first[PLACES // 2 :], *second):
             assert kept.result() >= 7.5

@@ -1,4 +1,4 @@
-"""Web processes whose clock is wrong: what they accept is due by MongoDB's clock."""
+"""Web processes with a wrong clock: accepted requests are due by MongoDB's clock."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tests.support.running_web import RunningWeb, now, prepared_web, stripe_paym
 #: Seconds.
 SKEWS = (120.0, -120.0)
 SECRET = "whsec_of_the_test"
-#: What a busy machine takes between two steps of a test.
+#: Time between two steps of a test on a busy machine.
 SLACK = timedelta(seconds=10)
 PAID = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
 def at_another_time(seconds: float) -> list[str]:
-    """The command of a web process whose clock is ``seconds`` ahead."""
+    """The command of a web process with its clock ``seconds`` ahead."""
     code = (
         "import runpy, time\n"
         "time_, time_ns = time.time, time.time_ns\n"
@@ -53,7 +53,7 @@ def skewed(
     mongo_url: str,
     redis_url: str,
 ) -> Iterator[RunningWeb]:
-    """A web process with a wrong clock, and nobody who works for it."""
+    """A web process with a wrong clock and without workers."""
     with prepared_web(
         tmp_path_factory.mktemp("skewed"),
         mongo_url,
@@ -65,7 +65,7 @@ def skewed(
 
 
 def is_due_now(at: datetime) -> bool:
-    """Whether it is due within the grace of a wake-up message, and not long since."""
+    """Whether it became due just now, or is due within the grace of a wake-up."""
     return now() - SLACK <= at <= now() + WAKEUP_GRACE
 
 

@@ -38,20 +38,20 @@ PRODUCT: Final = frozenset(
 #: Files that a charge may run through once in a process, before the trace: a setting is
 #: parsed, the broker is connected.
 ONCE: Final = {"runtime/settings_checks.py", "runtime/queue/kombu_transport.py"}
-#: Where the code of ours begins in a process: what calls it belongs to a library.
+#: The entry of our code in a process; its callers belong to a library.
 ENTRIES: Final = ("PaymentRoutes.submit", "attempt_payments")
 
 
 @dataclass
 class Trace:
-    """The functions that ran, in their order, and the files above the stops."""
+    """The called functions in their order, and the files above the stops."""
 
     stops: list[Place]
     ran: list[Place] = field(default_factory=list)
     above: set[str] = field(default_factory=set)
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        """What ``sys.setprofile`` calls; coverage goes on with its own tracer."""
+        """The callback of ``sys.setprofile``; coverage keeps its own tracer."""
         place = place_of(frame) if event == "call" else None
         if place is None:
             return
@@ -61,12 +61,12 @@ class Trace:
 
     @property
     def files(self) -> set[str]:
-        """The files of all that ran."""
+        """The files of all called functions."""
         return {place.file for place in self.ran}
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Traces this thread, and those that begin meanwhile."""
+        """Traces this thread, and those started meanwhile."""
         sys.setprofile(self)
         threading.setprofile(self)
         try:
@@ -77,7 +77,7 @@ class Trace:
 
 
 def place_of(frame: FrameType) -> Place | None:
-    """The function of a frame, if it is the product's."""
+    """The function of a frame, if it belongs to the product."""
     path = Path(frame.f_code.co_filename)
     if not path.is_relative_to(ROOT):
         return None

@@ -1,4 +1,4 @@
-"""The web process: how it starts, how it stops, what it does without its servers."""
+"""The web process: its start, its end, and its answers without its servers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def web(
 
 @pytest.fixture
 def own(web: RunningWeb) -> Iterator[RunningWeb]:
-    """A web process that this test may end."""
+    """A web process for one test, which may end it."""
     with running_web(web.settings) as running:
         yield running
 
@@ -77,7 +77,7 @@ def test_a_signal_ends_the_process_quickly_during_a_waiting_request(
         answer = read.result()
         assert answer.json()["id"] == payment["id"]
         assert processes.wait_until(lambda: gone(own.pid), seconds=15)
-    assert time.monotonic() - began < 15  # the request would have waited for 30
+    assert time.monotonic() - began < 15  # the request would have waited 30 s
 
 
 def test_a_second_process_on_the_same_port_is_an_error(web: RunningWeb) -> None:

@@ -1,1 +1,1 @@
-"""What providers tell by webhook, over HTTP on real servers."""
+"""Tests of the providers' webhooks, over HTTP on real servers."""

@@ -39,14 +39,14 @@ BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 @dataclass
 class Shop:
-    """A shop with accounts of its own and their webhooks."""
+    """A shop with its own accounts and their webhooks."""
 
     bench: WebhookWorkbench
     accounts: AccountsShop
     stack: ExitStack
 
     def add(self, provider: str = "stripe", secret: str | None = None) -> StoredAccount:
-        """A new account; its webhooks are signed by ``secret``, or one of its own."""
+        """A new account; ``secret`` signs its webhooks, by default its own."""
         secret = secret or f"whsec_{uuid.uuid4().hex}"
         if provider == "stripe":
             its = Credentials(f"sk_test_{uuid.uuid4().hex}", webhook_secrets=(secret,))
@@ -68,7 +68,7 @@ class Shop:
         return receiver
 
     def lost(self, provider: str) -> str:
-        """A payment that was charged, and whose answer was lost."""
+        """A charged payment whose answer was lost."""
         payment_id = self.bench.work.pay(provider)
         self.bench.work.lose_answer(provider)
         assert self.bench.work.step(payment_id).first_operation.state is State.UNKNOWN
@@ -123,7 +123,7 @@ def test_a_webhook_of_an_account_settles_its_payment(shop: Shop, provider: str) 
     assert shop.bench.status(delivery) is WebhookStatus.HANDLED
     after = work.stored(payment_id)
     assert (after.status, after.account) == (Status.CAPTURED, account.account)
-    assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
+    assert work.calls(provider, "POST") == posts, "it was looked up, not sent again"
     assert len(shop.accounts.charges(payment_id)) == 1
 
 
@@ -216,7 +216,7 @@ def test_a_connected_accounts_events_come_to_the_deployments_address(
     refuses(shop.bench, at_home, 401, "not_set_up")
     assert shop.bench.post(delivery).status_code == 200
     [webhook_id] = [one["_id"] for one in shop.bench.work.database.webhooks.find()]
-    assert webhook_id == at_home.id, "it is kept as the connected account's"
+    assert webhook_id == at_home.id, "it is stored for the connected account"
     [handled] = shop.bench.handle([webhook_id])
     assert handled.account == account.account
     assert shop.bench.work.stored(payment_id).status is Status.CAPTURED

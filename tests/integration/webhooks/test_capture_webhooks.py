@@ -32,7 +32,7 @@ def test_one_of_several_captures_is_resolved_by_a_webhook_alone(
     after = work.stored(payment_id)
     assert [one.moved for one in after.operations] == [1999, 500, 700]
     assert after.status is Status.PARTIALLY_CAPTURED
-    assert work.calls("stripe", "POST") == posts, "it was looked at, not sent again"
+    assert work.calls("stripe", "POST") == posts, "it was looked up, not sent again"
 
 
 @pytest.mark.parametrize("arrival", ["before the next part", "after it"])
@@ -61,7 +61,7 @@ def test_the_fee_of_a_capture_with_a_lost_answer_is_found_by_webhook_or_lookup(
     assert [one.moved for one in after.operations] == [1999, 500, 700]
     assert (
         work.event_types(payment_id).count("attempt.sent") == 3
-    ), "none was sent again"
+    ), "no operation was sent again"
     # 2.9 % of each part, and 0.30 USD.
     assert work.shown(payment_id)["amount_fee"] == 45 + 50
 

@@ -103,13 +103,13 @@ def _one_end(
     before = bench.work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     ends = _ends(bench, before, deliveries)
-    assert len(ends) == 1, "the same end, whatever the order"
+    assert len(ends) == 1, "one result for every order"
     [(end, document)] = ends.items()
     for one in deliveries:
         again, _ = _handled(bench, document, one)
         assert again == end, "a late repetition changes nothing"
     after = bench.work.stored(payment_id)
-    assert bench.work.calls(name, "POST") == posts, "none was sent again"
+    assert bench.work.calls(name, "POST") == posts, "no operation was sent again"
     assert bench.work.moved(payment_id) == moved
     return after.status, after.captured, after.refunded
 

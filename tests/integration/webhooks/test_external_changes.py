@@ -160,7 +160,7 @@ def test_a_full_capture_made_at_the_provider_ends_the_hold(
         "captured",
     )
     assert _discovered(bench, payment_id)[0]["ref"] == ref
-    # It can be refunded as a capture of ours can.
+    # It can be refunded like our own capture.
     assert work.ask(payment_id, "refunds", amount=700).status_code == 202
     assert work.work(payment_id).refunded == 700
 

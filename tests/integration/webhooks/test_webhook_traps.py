@@ -75,7 +75,7 @@ def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
     bench.deliver(*bench.deliveries(provider, _PAID[provider]))
     after = work.stored(payment_id)
     assert after.status is Status.CAPTURED
-    assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
+    assert work.calls(provider, "POST") == posts, "it was looked up, not sent again"
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
