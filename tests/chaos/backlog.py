@@ -114,7 +114,7 @@ def _make_due(running: Stack, count: int) -> None:
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
         store.insert_many(
-            [payment(number, asked=asked, now=then) for number in numbers]
+            [payment(number, submitted=asked, now=then) for number in numbers]
         )
     database.client.close()
 

@@ -45,7 +45,7 @@ class OutageResult:
     accepted: int
     away: float
     opened_after: float | None  #: from the first refused connection; None: never
-    failed_before_it: int  #: failed calls before the breaker opened
+    failures_before_opening: int  #: failed calls before the breaker opened
     probes: int  #: calls while the breaker was open
     probes_at_once: int  #: of these, at most
     paypal_meanwhile: int  #: settled at PayPal during the outage
@@ -143,7 +143,7 @@ def _evaluate(
         accepted=accepted,
         away=away,
         opened_after=(opened[0] - began).total_seconds() if opened else None,
-        failed_before_it=len(failed),
+        failures_before_opening=len(failed),
         probes=len(probes),
         probes_at_once=_max_overlap(probes),
         paypal_meanwhile=sum(

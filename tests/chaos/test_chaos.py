@@ -37,5 +37,5 @@ def test_no_payment_is_lost_doubled_or_leaked_while_everything_breaks(
 def test_a_providers_outage_costs_time_alone(tmp_path: Path) -> None:
     found = watch_outage(tmp_path, rate=15, seconds=15)
     assert found.passed, found
-    assert found.failed_before_it and found.probes, "the outage had no effect"
+    assert found.failures_before_opening and found.probes, "the outage had no effect"
     assert found.paypal_meanwhile, "the other provider is not affected"

@@ -159,7 +159,7 @@ class History:
         else:
             account = random.choice(world.accounts).id
             kind = random.choice([None, *CallKind])
-            world.admission.open ^= {breaker_name(account, kind)}
+            world.admission.open_breakers ^= {breaker_name(account, kind)}
 
     def _work(self) -> None:
         world, random = self.world, self.random

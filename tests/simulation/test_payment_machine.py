@@ -85,7 +85,7 @@ class PaymentMachine(RuleBasedStateMachine):
         how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC
         asked = replace(submission(provider=provider), capture=how)
         self.timeline = []
-        self._store(payment(asked=asked))
+        self._store(payment(submitted=asked))
         if paid:
             self.claim_due_step()
             self.carry_out(answered=True)

@@ -109,7 +109,7 @@ class Account(accounts.Account):
     def arm(self, trouble: Trouble) -> None:
         self.caller.faults.append(_FAULTS[trouble])
 
-    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+    def movements(self, payment: Payment) -> list[tuple[str, str, int]]:
         keys = {one.id: one.provider_key for one in payment.operations}
         return [
             (keys[operation], kind, amount)

@@ -173,7 +173,7 @@ class World:
         """Stops all faults, and lets time pass until no work is due."""
         self.use_chance(NoFaults())
         self.admission.granted = None
-        self.admission.open.clear()
+        self.admission.open_breakers.clear()
         for one in self.providers.values():
             one.bank.refuse_open_actions()
         self.run_to_end()

@@ -61,7 +61,7 @@ class Account(ABC):
         """Arms ``trouble`` for the next call that would move money."""
 
     @abstractmethod
-    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+    def movements(self, payment: Payment) -> list[tuple[str, str, int]]:
         """The provider's movements of ``payment`` in order: key, kind, units."""
 
     @property
@@ -76,11 +76,11 @@ class Account(ABC):
 
     def charged(self, does: str = "pays", amount: Money = PRICE) -> Payment:
         """A payment whose money has moved."""
-        return self.done(self.new(does, amount))
+        return self.execute(self.new(does, amount))
 
     def held(self, does: str = "pays", amount: Money = PRICE) -> Payment:
         """A payment whose money is on hold."""
-        return self.done(self.new(does, amount, capture=CaptureMethod.MANUAL))
+        return self.execute(self.new(does, amount, capture=CaptureMethod.MANUAL))
 
     def due(self, kind: Kind, does: str = "pays", amount: Money = PRICE) -> Payment:
         """A payment with a due operation of that kind, after all needed before it."""
@@ -96,15 +96,15 @@ class Account(ABC):
             case Kind.REFUND:
                 return refund(self.charged(does, amount))
 
-    def written_down(self, payment: Payment) -> Payment:
+    def with_recorded_send(self, payment: Payment) -> Payment:
         """The payment with the send of its next operation recorded."""
-        return written_down(self.provider, payment)
+        return with_recorded_send(self.provider, payment)
 
-    def done(self, payment: Payment) -> Payment:
+    def execute(self, payment: Payment) -> Payment:
         """The payment after a send of its next operation, with any outcome."""
-        return self.sent(self.written_down(payment))
+        return self.send(self.with_recorded_send(payment))
 
-    def sent(self, claimed: Payment) -> Payment:
+    def send(self, claimed: Payment) -> Payment:
         """The payment after its recorded send, with any outcome."""
         outcome: Answer | ProviderError
         try:
@@ -120,16 +120,16 @@ class Account(ABC):
             start_lookup(payment, wanted, now=datetime.now(UTC))
         )
 
-    def moved(self, payment: Payment) -> list[int]:
+    def moved_amounts(self, payment: Payment) -> list[int]:
         """The amounts moved under the last operation's key, in the provider's unit."""
         last = payment.operations[-1]
-        rows = [row for row in self.rows(payment) if row[0] == last.provider_key]
+        rows = [row for row in self.movements(payment) if row[0] == last.provider_key]
         assert {kind for _, kind, _ in rows} <= {last.kind.value}
         return [amount for _, _, amount in rows]
 
-    def in_order(self, payment: Payment) -> list[tuple[str, int]]:
+    def kinds_and_amounts(self, payment: Payment) -> list[tuple[str, int]]:
         """The kinds and amounts of a payment's movements, in order."""
-        return [(kind, amount) for _, kind, amount in self.rows(payment)]
+        return [(kind, amount) for _, kind, amount in self.movements(payment)]
 
 
 def a_payment(
@@ -171,7 +171,7 @@ def a_payment(
     )
 
 
-def written_down(provider: Provider, payment: Payment) -> Payment:
+def with_recorded_send(provider: Provider, payment: Payment) -> Payment:
     """The payment with the send of its next operation recorded, as by a claim.
 
     The time of the send is now, because a lookup searches around it.
@@ -186,22 +186,22 @@ def capture(
     payment: Payment, amount: int | None = None, *, final: bool = False
 ) -> Payment:
     """The payment with a requested capture."""
-    return follow_ups.capture(payment, amount=amount, final=final, **_asked())
+    return follow_ups.capture(payment, amount=amount, final=final, **_request())
 
 
 def refund(
     payment: Payment, amount: int | None = None, *, target: str | None = None
 ) -> Payment:
     """The payment with a requested refund."""
-    return follow_ups.refund(payment, amount=amount, target=target, **_asked())
+    return follow_ups.refund(payment, amount=amount, target=target, **_request())
 
 
 def void(payment: Payment) -> Payment:
     """The payment with a requested void."""
-    return follow_ups.void(payment, **_asked())
+    return follow_ups.void(payment, **_request())
 
 
-def _asked() -> dict[str, Any]:
+def _request() -> dict[str, Any]:
     name = _id()
     origin = Origin(name, name)
     return {"id": f"op_{name}", "origin": origin, "now": datetime.now(UTC)}

@@ -142,7 +142,7 @@ def _six_payments(store: PaymentStore, now: datetime) -> None:
             reference="B" if number in (3, 4) else None,
         )
         made = now + timedelta(hours=number)
-        [new] = store.insert_many([payment(number, asked=asked, now=made)])
+        [new] = store.insert_many([payment(number, submitted=asked, now=made)])
         if number in (2, 6):
             [won] = store.claim_many([sending(new, now=made)])
             store.settle_many([settle(won, pay(won), now=made, jitter=0)])

@@ -146,17 +146,17 @@ class PaymentRequestsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         asked = submission(reference="r", duplicate_policy=DuplicatePolicy.UNFINISHED)
-        first = payment(1, asked=asked, now=setup.now())
+        first = payment(1, submitted=asked, now=setup.now())
         [stored] = store.insert_many([first])
         with pytest.raises(ReferenceInProgress) as refused:
-            store.insert_many([payment(2, asked=asked, now=setup.now())])
+            store.insert_many([payment(2, submitted=asked, now=setup.now())])
         assert refused.value.payment == first.id
         assert store.insert_many([first]) == [stored], "its own request may be repeated"
         unguarded = submission(reference="r")
-        store.insert_many([payment(3, asked=unguarded, now=setup.now())])
+        store.insert_many([payment(3, submitted=unguarded, now=setup.now())])
         [won] = store.claim_many([sending(stored, now=setup.now())])
         store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
-        [next_one] = store.insert_many([payment(4, asked=asked, now=setup.now())])
+        [next_one] = store.insert_many([payment(4, submitted=asked, now=setup.now())])
         assert next_one.id == payment(4).id
 
 

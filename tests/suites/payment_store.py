@@ -52,7 +52,7 @@ class PaymentStoreSuite(
             multicapture=True,
             metadata={"$cart": "a.b", "é": "ü"},
         )
-        new = payment(asked=asked, now=setup.now())
+        new = payment(submitted=asked, now=setup.now())
         first = replace(new.first_operation, origin=Origin("k", "f", "r1", "t1"))
         new = replace(new, operations=(first,))
         [stored] = store.insert_many([new])
@@ -65,7 +65,9 @@ class PaymentStoreSuite(
         one, two = (Account(name, STRIPE) for name in ("acct_1", "acct_2"))
         three = Account("acct_3", ProviderName.PAYPAL)
         asked = replace(submission(), provider=None)
-        new = payment(asked=asked, account=one, route=(two, three), routes_on=("no",))
+        new = payment(
+            submitted=asked, account=one, route=(two, three), routes_on=("no",)
+        )
         [stored] = store.insert_many([replace(new, updated_at=setup.now())])
         assert store.get(SHOP, new.id) == stored
         assert (stored.account, stored.route) == (one, (two, three))

@@ -29,7 +29,7 @@ class PaymentsDueSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         asked = submission(execute_at=setup.now() + timedelta(hours=1))
-        [new] = store.insert_many([payment(asked=asked, now=setup.now())])
+        [new] = store.insert_many([payment(submitted=asked, now=setup.now())])
         assert store.load_due([new.id]) == []
         setup.pass_time(timedelta(hours=1))
         assert ids_of(store.load_due([new.id])) == [new.id]
@@ -38,7 +38,7 @@ class PaymentsDueSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         later = submission(execute_at=setup.now() + timedelta(hours=1))
-        [new] = store.insert_many([payment(asked=later, now=setup.now())])
+        [new] = store.insert_many([payment(submitted=later, now=setup.now())])
         store.postpone([new.id], timedelta(minutes=1))
         setup.pass_time(timedelta(minutes=30))
         assert store.load_due([new.id]) == []
@@ -94,7 +94,7 @@ def _backlog(
         [
             payment(
                 number,
-                asked=asked,
+                submitted=asked,
                 account=account,
                 now=then + timedelta(minutes=number),
             )

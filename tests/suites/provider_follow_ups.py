@@ -32,16 +32,19 @@ class FollowUpSuite:
         payment = account.held("declines")
         assert payment.first_operation.state is State.DECLINED
         assert payment.hold is None
-        assert account.in_order(payment) == []
+        assert account.kinds_and_amounts(payment) == []
 
     def test_a_capture_in_part_that_is_final_releases_the_rest(
         self, account: Account
     ) -> None:
-        payment = account.done(capture(account.held(), 700, final=True))
+        payment = account.execute(capture(account.held(), 700, final=True))
         assert payment.captured == 700
         assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
         assert account.look_up(payment).moved == Money(700, "USD")
-        assert account.in_order(payment) == [("authorize", 1999), ("capture", 700)]
+        assert account.kinds_and_amounts(payment) == [
+            ("authorize", 1999),
+            ("capture", 700),
+        ]
         # The rest of the authorization does not shrink its original amount.
         assert account.look_up(payment, payment.first_operation).moved == PRICE
 
@@ -51,44 +54,48 @@ class FollowUpSuite:
         self, account: Account, amounts: tuple[int, ...], charged: bool
     ) -> None:
         payment = (
-            account.charged() if charged else account.done(capture(account.held()))
+            account.charged() if charged else account.execute(capture(account.held()))
         )
         for amount in amounts:
-            payment = account.done(refund(payment, amount))
+            payment = account.execute(refund(payment, amount))
         assert payment.refunded == sum(amounts)
         refunds = [one for one in payment.operations if one.kind is Kind.REFUND]
         assert len({one.refs["refund"] for one in refunds}) == len(amounts)
         for one in refunds:
             assert account.look_up(payment, one).moved == Money(one.amount, "USD")
-        back = [each for kind, each in account.in_order(payment) if kind == "refund"]
+        back = [
+            each
+            for kind, each in account.kinds_and_amounts(payment)
+            if kind == "refund"
+        ]
         assert back == list(amounts)
 
     def test_refund_with_a_lost_answer_is_distinct_from_an_equal_one(
         self, account: Account
     ) -> None:
-        payment = account.done(refund(account.charged(), 500))
+        payment = account.execute(refund(account.charged(), 500))
         account.arm(Trouble.REQUEST_LOST)
-        lost = account.done(refund(payment, 500))
+        lost = account.execute(refund(payment, 500))
         assert account.look_up(lost).verdict is Verdict.ABSENT
         account.arm(Trouble.ANSWER_LOST)
-        found = account.done(refund(payment, 500))
+        found = account.execute(refund(payment, 500))
         seen = account.look_up(found)
         assert seen.moved == Money(500, "USD")
         assert seen.refs["refund"] != payment.operations[-1].refs["refund"]
 
     def test_a_second_void_does_no_harm(self, account: Account) -> None:
         payment = account.held()
-        voided, again = account.done(void(payment)), void(payment)
+        voided, again = account.execute(void(payment)), void(payment)
         assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
         assert _send(account, again) in (LookupRequired, Verdict.SUCCEEDED)
-        assert account.look_up(account.done(again)).verdict is Verdict.SUCCEEDED
-        assert account.in_order(voided)[1:] == [("void", 1999)]
-        assert account.moved(again) == []
+        assert account.look_up(account.execute(again)).verdict is Verdict.SUCCEEDED
+        assert account.kinds_and_amounts(voided)[1:] == [("void", 1999)]
+        assert account.moved_amounts(again) == []
 
     def test_voided_hold_is_found_by_a_lookup_of_its_authorization(
         self, account: Account
     ) -> None:
-        payment = account.done(void(account.held()))
+        payment = account.execute(void(account.held()))
         assert (
             account.look_up(payment, payment.first_operation).verdict
             is Verdict.CANCELED
@@ -98,69 +105,69 @@ class FollowUpSuite:
         self, account: Account
     ) -> None:
         payment = account.held()
-        account.done(void(payment))
+        account.execute(void(payment))
         late = capture(payment)
         assert _send(account, late) in (LookupRequired, Verdict.CANCELED)
-        done = account.done(late)
+        done = account.execute(late)
         asked = done.get_operation(late.operations[-1].id)
         assert account.look_up(done, asked).verdict is Verdict.CANCELED
-        assert account.moved(late) == []
+        assert account.moved_amounts(late) == []
 
     def test_a_void_after_a_capture_is_declined(self, account: Account) -> None:
         payment = account.held()
-        account.done(capture(payment))
-        late = account.done(void(payment))
+        account.execute(capture(payment))
+        late = account.execute(void(payment))
         seen = account.look_up(late)
         assert seen.verdict is Verdict.DECLINED
         assert seen.failure is not None
         assert seen.failure.code == "already_captured"
-        assert account.moved(late) == []
+        assert account.moved_amounts(late) == []
 
     def test_an_external_capture_is_not_taken_for_ours(self, account: Account) -> None:
         payment = account.held()
-        account.done(capture(payment))
+        account.execute(capture(payment))
         ours = capture(payment)
         assert _send(account, ours) is LookupRequired
-        seen = account.look_up(account.done(ours))
+        seen = account.look_up(account.execute(ours))
         assert seen.verdict is Verdict.DECLINED
         assert seen.failure is not None
         assert seen.failure.code == "captured_at_provider"
         [theirs] = seen.external_movements
         assert (theirs.kind, theirs.money, theirs.final) == (Kind.CAPTURE, PRICE, True)
-        assert account.moved(ours) == []
+        assert account.moved_amounts(ours) == []
 
     def test_a_refund_of_externally_refunded_money_is_absent(
         self, account: Account
     ) -> None:
         payment = account.charged()
-        account.done(refund(payment))
+        account.execute(refund(payment))
         ours = refund(payment)
         assert _send(account, ours) is LookupRequired
-        seen = account.look_up(account.done(ours))
+        seen = account.look_up(account.execute(ours))
         assert seen.verdict is Verdict.ABSENT
         [theirs] = seen.external_movements
         assert (theirs.kind, theirs.money) == (Kind.REFUND, PRICE)
         assert theirs.parent_ref in ours.first_operation.refs.values()
-        assert account.moved(ours) == []
+        assert account.moved_amounts(ours) == []
 
     def test_refund_over_the_rest_is_a_final_refusal(self, account: Account) -> None:
         payment = account.charged()
-        account.done(refund(payment, 1500))
-        ours = account.done(refund(payment, 1500))
+        account.execute(refund(payment, 1500))
+        ours = account.execute(refund(payment, 1500))
         assert ours.operations[-1].state is State.REJECTED
-        assert account.moved(ours) == []
+        assert account.moved_amounts(ours) == []
 
     def test_capture_over_the_hold_is_a_final_refusal(self, account: Account) -> None:
         asked = capture(account.held())
         last = replace(asked.operations[-1], amount=2 * PRICE.minor)
         ours = replace(asked, operations=(asked.first_operation, last))
-        assert account.done(ours).operations[-1].state is State.REJECTED
-        assert account.moved(ours) == []
+        assert account.execute(ours).operations[-1].state is State.REJECTED
+        assert account.moved_amounts(ours) == []
 
 
 def _send(account: Account, payment: Payment) -> Verdict | type[LookupRequired]:
     """Returns the answer to a send of the last operation."""
     try:
-        return account.provider.send(account.written_down(payment)).verdict
+        return account.provider.send(account.with_recorded_send(payment)).verdict
     except LookupRequired:
         return LookupRequired

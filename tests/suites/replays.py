@@ -53,7 +53,7 @@ def brought(
     **fields: Any,
 ) -> Payment:
     """A payment after a first send with ``outcome``, by default a success."""
-    new = payment(number, asked=submission(**fields), scope=scope, now=NOW)
+    new = payment(number, submitted=submission(**fields), scope=scope, now=NOW)
     [kept] = store.insert_many([replace(new, created_at=NOW + number * HOUR)])
     [won] = store.claim_many([sending(kept)])
     [done] = store.settle_many([settle(won, outcome or pay(won), now=NOW, jitter=1)])
@@ -65,7 +65,7 @@ ODD = NeedsReview("odd")
 
 
 class OperatorSuite:
-    """Its subclass's module has a fixture ``office``."""
+    """Its subclass's module has a fixture ``operator_ports``."""
 
     @pytest.mark.parametrize(
         ("search", "numbers"),
@@ -85,28 +85,30 @@ class OperatorSuite:
         ],
     )
     def test_a_search_finds_matching_operations_of_all_merchants(
-        self, office: OperatorPorts, search: Search, numbers: tuple[int, ...]
+        self, operator_ports: OperatorPorts, search: Search, numbers: tuple[int, ...]
     ) -> None:
-        _four(office.store)
+        _four(operator_ports.store)
         expected = [payment(number).id for number in numbers]
-        found = office.view.find(search, before=None, limit=10)
+        found = operator_ports.view.find(search, before=None, limit=10)
         assert [one.id for one in found] == expected
-        after = office.view.find(search, before=payment(4).id, limit=1)
+        after = operator_ports.view.find(search, before=payment(4).id, limit=1)
         assert [one.id for one in after] == [
             one for one in expected if one != payment(4).id
         ][:1]
 
     def test_payments_are_found_by_the_time_of_their_movements(
-        self, office: OperatorPorts
+        self, operator_ports: OperatorPorts
     ) -> None:
-        _four(office.store)
-        brought(office.store, 5, None)
+        _four(operator_ports.store)
+        brought(operator_ports.store, 5, None)
         two, five = payment(2).id, payment(5).id
 
         def moved(provider: ProviderName, hours: int, limit: int = 9) -> set[str]:
             since = NOW + hours * HOUR
             account = Account.own(provider)
-            found = office.view.find_moved(account, since, since + HOUR, limit=limit)
+            found = operator_ports.view.find_moved(
+                account, since, since + HOUR, limit=limit
+            )
             return {one.id for one in found}
 
         assert moved(ProviderName.STRIPE, 0) == {two, five}
@@ -115,76 +117,92 @@ class OperatorSuite:
         assert moved(ProviderName.PAYPAL, 0) == set()
 
     def test_payments_are_found_by_their_disputed_objects(
-        self, office: OperatorPorts
+        self, operator_ports: OperatorPorts
     ) -> None:
-        one, two = (brought(office.store, number, None) for number in (1, 2))
+        one, two = (brought(operator_ports.store, number, None) for number in (1, 2))
         step = apply_dispute(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
-        kept = office.store.amend(step)
+        kept = operator_ports.store.amend(step)
         assert kept is not None
-        assert office.view.find_disputed(
+        assert operator_ports.view.find_disputed(
             Account.own(ProviderName.STRIPE), ["ch_1", "ch_2"]
         ) == [kept]
         assert (
-            office.view.find_disputed(Account.own(ProviderName.STRIPE), ["ch_2"]) == []
+            operator_ports.view.find_disputed(
+                Account.own(ProviderName.STRIPE), ["ch_2"]
+            )
+            == []
         )
         assert (
-            office.view.find_disputed(Account.own(ProviderName.PAYPAL), ["ch_1"]) == []
+            operator_ports.view.find_disputed(
+                Account.own(ProviderName.PAYPAL), ["ch_1"]
+            )
+            == []
         )
-        assert office.view.load([two.id]) == [two]
+        assert operator_ports.view.load([two.id]) == [two]
 
-    def test_payments_are_loaded_by_their_ids(self, office: OperatorPorts) -> None:
-        _four(office.store)
+    def test_payments_are_loaded_by_their_ids(
+        self, operator_ports: OperatorPorts
+    ) -> None:
+        _four(operator_ports.store)
         ids = [payment(2).id, payment(9).id]
-        assert [one.id for one in office.view.load(ids)] == ids[:1]
+        assert [one.id for one in operator_ports.view.load(ids)] == ids[:1]
 
-    def test_a_replay_is_read_back_unchanged(self, office: OperatorPorts) -> None:
-        kept = _kept(office)
-        assert office.replays.get(kept.id) == kept
-        assert office.replays.get("rpl_9") is None
-        items = office.replays.list_items(kept.id, after=0, limit=10)
+    def test_a_replay_is_read_back_unchanged(
+        self, operator_ports: OperatorPorts
+    ) -> None:
+        kept = _kept(operator_ports)
+        assert operator_ports.replays.get(kept.id) == kept
+        assert operator_ports.replays.get("rpl_9") is None
+        items = operator_ports.replays.list_items(kept.id, after=0, limit=10)
         assert [item.number for item in items] == [1, 2, 3]
         assert items == freeze(
-            office.view.find(Search(), before=None, limit=10), Search(), now=NOW
+            operator_ports.view.find(Search(), before=None, limit=10), Search(), now=NOW
         )
-        [second] = office.replays.list_items(kept.id, after=1, limit=1)
+        [second] = operator_ports.replays.list_items(kept.id, after=1, limit=1)
         assert second.number == 2
 
     def test_a_replay_changes_only_from_its_current_stage(
-        self, office: OperatorPorts
+        self, operator_ports: OperatorPorts
     ) -> None:
-        kept = _kept(office)
+        kept = _kept(operator_ports)
         started = kept.start(RUN)
-        assert office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
-        assert not office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
-        assert office.replays.get(kept.id) == started
+        assert operator_ports.replays.update_stage(started, was=ReplayStage.PREVIEWED)
+        assert not operator_ports.replays.update_stage(
+            started, was=ReplayStage.PREVIEWED
+        )
+        assert operator_ports.replays.get(kept.id) == started
 
     def test_a_running_replay_is_claimed_by_one_caller_for_a_second(
-        self, office: OperatorPorts
+        self, operator_ports: OperatorPorts
     ) -> None:
-        kept = _kept(office)
-        assert office.replays.claim_due() is None
-        office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
-        assert office.replays.claim_due() == kept.start(RUN)
-        assert office.replays.claim_due() is None
+        kept = _kept(operator_ports)
+        assert operator_ports.replays.claim_due() is None
+        operator_ports.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
+        assert operator_ports.replays.claim_due() == kept.start(RUN)
+        assert operator_ports.replays.claim_due() is None
 
-    def test_a_canceled_replay_is_never_claimed(self, office: OperatorPorts) -> None:
-        kept = _kept(office)
-        office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
+    def test_a_canceled_replay_is_never_claimed(
+        self, operator_ports: OperatorPorts
+    ) -> None:
+        kept = _kept(operator_ports)
+        operator_ports.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
         gone = kept.start(RUN).cancel("key_3", now=NOW)
-        assert office.replays.update_stage(gone, was=ReplayStage.RUNNING)
-        assert office.replays.claim_due() is None
-        assert office.replays.get(kept.id) == gone
+        assert operator_ports.replays.update_stage(gone, was=ReplayStage.RUNNING)
+        assert operator_ports.replays.claim_due() is None
+        assert operator_ports.replays.get(kept.id) == gone
 
-    def test_the_first_verdict_of_an_item_stands(self, office: OperatorPorts) -> None:
-        kept = _kept(office)
-        office.replays.record_outcomes(
+    def test_the_first_verdict_of_an_item_stands(
+        self, operator_ports: OperatorPorts
+    ) -> None:
+        kept = _kept(operator_ports)
+        operator_ports.replays.record_outcomes(
             kept.id, {1: ItemOutcome.REPLAYED, 2: ItemOutcome.MOVED_ON}
         )
-        office.replays.record_outcomes(kept.id, {1: ItemOutcome.MOVED_ON})
-        office.replays.record_outcomes(kept.id, {})
-        left = office.replays.list_items(kept.id, after=0, limit=10, left=True)
+        operator_ports.replays.record_outcomes(kept.id, {1: ItemOutcome.MOVED_ON})
+        operator_ports.replays.record_outcomes(kept.id, {})
+        left = operator_ports.replays.list_items(kept.id, after=0, limit=10, left=True)
         assert [item.number for item in left] == [3]
-        assert office.replays.count_outcomes(kept.id) == {
+        assert operator_ports.replays.count_outcomes(kept.id) == {
             ItemOutcome.REPLAYED: 1,
             ItemOutcome.MOVED_ON: 1,
         }
@@ -198,9 +216,9 @@ def _four(store: PaymentStore) -> None:
     brought(store, 4, NeedsReview("strange"), scope=RIVAL)
 
 
-def _kept(office: OperatorPorts) -> ReplaySet:
-    _four(office.store)
-    found = office.view.find(Search(), before=None, limit=10)
+def _kept(operator_ports: OperatorPorts) -> ReplaySet:
+    _four(operator_ports.store)
+    found = operator_ports.view.find(Search(), before=None, limit=10)
     items = freeze(found, Search(), now=NOW)
     kept = ReplaySet(
         id="rpl_1",
@@ -210,5 +228,5 @@ def _kept(office: OperatorPorts) -> ReplaySet:
         search=Search(provider=ProviderName.STRIPE).given_fields,
         totals=summarize(items),
     )
-    office.replays.add(kept, items)
+    operator_ports.replays.add(kept, items)
     return kept

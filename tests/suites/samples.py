@@ -71,7 +71,7 @@ def submission(
 def payment(
     number: int = 1,
     *,
-    asked: Submission | None = None,
+    submitted: Submission | None = None,
     account: Account | None = None,
     route: tuple[Account, ...] = (),
     routes_on: tuple[str, ...] = (),
@@ -84,14 +84,14 @@ def payment(
 
     ``number`` names it; a higher one is a later payment.
     """
-    asked = asked or submission()
+    submitted = submitted or submission()
     operation = Operation(
         id=f"op_{number:026d}",
-        kind=KINDS[asked.capture],
-        amount=asked.amount.minor,
+        kind=KINDS[submitted.capture],
+        amount=submitted.amount.minor,
         origin=Origin(key or f"key-{number}", fingerprint),
-        starts_at=max(now, asked.execute_at or now),
-        due_at=max(now + WAKEUP_GRACE, asked.execute_at or now),
+        starts_at=max(now, submitted.execute_at or now),
+        due_at=max(now + WAKEUP_GRACE, submitted.execute_at or now),
     )
     data = {"operation": operation.id, "to": operation.state.value}
     time = ULID.from_timestamp((NOW + timedelta(hours=number)).timestamp())
@@ -100,8 +100,8 @@ def payment(
         id=f"pay_{str(time)[:10]}{number:016d}",
         merchant=scope.merchant,
         mode=scope.mode,
-        submission=asked,
-        account=account or Account.own(asked.provider or ProviderName.STRIPE),
+        submission=submitted,
+        account=account or Account.own(submitted.provider or ProviderName.STRIPE),
         route=route,
         routes_on=routes_on,
         operations=(operation,),
@@ -119,24 +119,36 @@ def sending(payment: Payment, *, now: datetime = NOW, body: str = "{}") -> Payme
 
 def authorized(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
     """A payment whose authorization has succeeded, as it is stored."""
-    asked = replace(submission(**fields), capture=CaptureMethod.MANUAL)
+    submitted = replace(submission(**fields), capture=CaptureMethod.MANUAL)
     held = Answer(
         Verdict.SUCCEEDED,
-        asked.amount,
-        _REFS[asked.provider, Kind.AUTHORIZE],
+        submitted.amount,
+        _REFS[submitted.provider, Kind.AUTHORIZE],
         expires_at=now + timedelta(days=7),
     )
     return stored(
-        settle(sending(payment(number, asked=asked, now=now)), held, now=now, jitter=0)
+        settle(
+            sending(payment(number, submitted=submitted, now=now)),
+            held,
+            now=now,
+            jitter=0,
+        )
     )
 
 
 def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
     """A payment whose charge has succeeded, as it is stored."""
-    asked = submission(**fields)
-    paid = Answer(Verdict.SUCCEEDED, asked.amount, _REFS[asked.provider, Kind.CHARGE])
+    submitted = submission(**fields)
+    paid = Answer(
+        Verdict.SUCCEEDED, submitted.amount, _REFS[submitted.provider, Kind.CHARGE]
+    )
     return stored(
-        settle(sending(payment(number, asked=asked, now=now)), paid, now=now, jitter=0)
+        settle(
+            sending(payment(number, submitted=submitted, now=now)),
+            paid,
+            now=now,
+            jitter=0,
+        )
     )
 
 

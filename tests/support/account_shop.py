@@ -60,7 +60,7 @@ class AccountsShop:
         given = {"payment_method": "pm_card_visa", "provider": provider, **fields}
         return self.bench.pay(**given)
 
-    def done(self, payment_id: str) -> Payment:
+    def complete(self, payment_id: str) -> Payment:
         """Works on the payment until nothing is due; returns it."""
         return self.bench.work(payment_id)
 

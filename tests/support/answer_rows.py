@@ -57,17 +57,20 @@ class Row:
 RETRY_AFTER: Final = 30
 
 
-def again(kind: str) -> dict[str, Any]:
+def resend(kind: str) -> dict[str, Any]:
     """A part of a row: the same request is sent again and succeeds."""
     return {"next": "same key", "moved": ((kind, 1999),)}
 
 
 #: Parts of rows: the next step, and fields of the payment.
-AGAIN: Final[dict[str, Any]] = again("charge")
-LATER: Final[dict[str, Any]] = {**AGAIN, "after": RETRY_AFTER}
-BY_A_LOOK: Final[dict[str, Any]] = {"error": "lookup_required", "next": "lookup"}
+RESEND: Final[dict[str, Any]] = resend("charge")
+RESEND_LATER: Final[dict[str, Any]] = {**RESEND, "after": RETRY_AFTER}
+BY_LOOKUP: Final[dict[str, Any]] = {"error": "lookup_required", "next": "lookup"}
 FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
-ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "lookup"}
+NEEDS_PAYER: Final[dict[str, Any]] = {
+    "shows": {"status": "requires_action"},
+    "next": "lookup",
+}
 
 
 def canned_answer(status: int, body: object, **headers: str) -> dict[str, Any]:
@@ -87,21 +90,21 @@ def canned_answer(status: int, body: object, **headers: str) -> dict[str, Any]:
 EDGE: Final = "<html><title>403 Forbidden</title></html>"
 
 
-def resting(fault: Mapping[str, Any]) -> dict[str, Any]:
+def with_retry_after(fault: Mapping[str, Any]) -> dict[str, Any]:
     """A fault: the same answer with a ``Retry-After``."""
     return {**fault, "headers": {**fault["headers"], "Retry-After": str(RETRY_AFTER)}}
 
 
-def holds(bench: Workbench, provider: str, row: Row) -> str:
+def check_row(bench: Workbench, provider: str, row: Row) -> str:
     """Asserts that the row holds; returns the payment's id."""
-    payment_id = asked(bench, provider, row)
+    payment_id = make_payment(bench, provider, row)
     arm(bench, provider, row)
     before, began = _events(bench, payment_id), bench.now()
     payment = bench.step(payment_id)
     new_events = _events(bench, payment_id)[len(before) :]
     operation = _last(payment)
     assert (operation.state, operation.error) == (row.state, row.error), new_events
-    _check_shown(bench.shown(payment_id), row)
+    _check_shown(bench.fetch(payment_id), row)
     assert QUOTED not in str(new_events)
     canned = row.fault is not None and row.fault.get("headers")
     if canned and row.error != "malformed_answer":
@@ -116,7 +119,7 @@ def holds(bench: Workbench, provider: str, row: Row) -> str:
         assert operation.due_at >= began + timedelta(seconds=row.after)
     _check_next_step(bench, payment, row)
     moved = (*_STARTED[row.kind], *row.moved)
-    assert tuple(bench.moved(payment_id)) == moved
+    assert tuple(bench.list_movements(payment_id)) == moved
     if row.kind is Kind.REFUND and _has_failed(row):
         _check_another_refund(bench, payment_id)
     return payment_id
@@ -150,11 +153,11 @@ def _part(found: Any, wanted: Any) -> Any:
 
 def _check_another_refund(bench: Workbench, payment_id: str) -> None:
     """Asserts that a failed refund keeps no reservation."""
-    moved = bench.moved(payment_id)
-    again = bench.ask(payment_id, "refunds", amount=1999)
+    moved = bench.list_movements(payment_id)
+    again = bench.request(payment_id, "refunds", amount=1999)
     assert again.status_code == 202, again.text
     assert bench.step(payment_id).operations[-1].state is State.SUCCEEDED
-    assert bench.moved(payment_id) == [*moved, ("refund", 1999)]
+    assert bench.list_movements(payment_id) == [*moved, ("refund", 1999)]
 
 
 #: The movements before an operation of that kind.
@@ -172,10 +175,10 @@ def arm(bench: Workbench, provider: str, row: Row) -> None:
     if row.fault is not None:
         path = "/v1/" if provider == "stripe" else "/v2/"
         match = {"method": "POST", "path": path}
-        bench.at(provider).arm(**{"match": match, **row.fault})
+        bench.simulator(provider).arm(**{"match": match, **row.fault})
 
 
-def asked(bench: Workbench, provider: str, row: Row) -> str:
+def make_payment(bench: Workbench, provider: str, row: Row) -> str:
     """Makes a payment whose last operation is the row's; returns its id."""
     fields: dict[str, Any] = {}
     if row.kind in (Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID):
@@ -184,8 +187,8 @@ def asked(bench: Workbench, provider: str, row: Row) -> str:
         fields |= {"payment_method": row.method, "return_url": "https://shop.example"}
     if row.kind not in _JOBS:
         return bench.pay(provider, **fields)
-    payment_id = bench.paid(provider, **fields)
-    assert bench.ask(payment_id, _JOBS[row.kind]).status_code == 202
+    payment_id = bench.complete_payment(provider, **fields)
+    assert bench.request(payment_id, _JOBS[row.kind]).status_code == 202
     return payment_id
 
 
@@ -197,7 +200,7 @@ def _check_next_step(bench: Workbench, payment: Payment, row: Row) -> None:
         return
     if row.path is not None:
         match = {"method": "POST", "path": row.path}
-        bench.at(payment.provider).arm(match=match, **canned_answer(500, {}))
+        bench.simulator(payment.provider).arm(match=match, **canned_answer(500, {}))
     before = _events(bench, payment.id)
     after = _last(bench.step(payment.id))
     assert row.path is None or after.error == "http_500", "the send had another path"

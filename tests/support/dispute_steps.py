@@ -19,14 +19,14 @@ def open_dispute(bench: WebhookWorkbench, payment_id: str, **wanted: Any) -> str
     provider = payment.provider
     name = "charge" if provider == "stripe" else "capture"
     asked = {name: payment.refs[name], **wanted}
-    answer = bench.work.at(provider).post("/_disputes", asked)
+    answer = bench.work.simulator(provider).post("/_disputes", asked)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id" if provider == "stripe" else "dispute_id"])
 
 
 def move(bench: WebhookWorkbench, provider: str, dispute_id: str, status: str) -> None:
     path = f"/_disputes/{dispute_id}"
-    answer = bench.work.at(provider).post(path, {"status": status})
+    answer = bench.work.simulator(provider).post(path, {"status": status})
     assert answer.status_code == 200, answer.text
 
 
@@ -54,7 +54,7 @@ def deliver_all(bench: WebhookWorkbench, provider: str, *types: str) -> None:
     """Delivers all disputes' events so far, older ones again."""
     end = "created" if provider == "stripe" else "CREATED"
     deliveries_of(bench, provider, types or (end,))
-    sent = bench.work.at(provider).get("/_webhooks")["deliveries"]
+    sent = bench.work.simulator(provider).get("/_webhooks")["deliveries"]
     bench.all_deliveries(provider, len({one["event_id"] for one in sent}))
     webhooks = [
         one

@@ -156,29 +156,29 @@ class AdmitAll:
 
     def __init__(self) -> None:
         self.granted: int | None = None  #: calls granted at most; None: all
-        self.again_in = timedelta(seconds=5)
-        self.after: dict[str, float] = {}  #: seconds to wait, by account
-        self.open: set[str] = set()  #: names of open breakers
-        self.asked: list[str] = []  #: accounts, one per request
-        self.told_of: set[str] = set()  #: accounts
+        self.retry_in = timedelta(seconds=5)
+        self.delays: dict[str, float] = {}  #: seconds to wait, by account
+        self.open_breakers: set[str] = set()  #: names of open breakers
+        self.requested_accounts: list[str] = []  #: accounts, one per request
+        self.recorded_accounts: set[str] = set()  #: accounts
         self.outcomes: list[Answer | ProviderError] = []
 
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
-        self.asked.append(account)
+        self.requested_accounts.append(account)
         names = {one: {account, breaker_name(account, one.kind)} for one in calls}
-        stopped = [one for one in calls if names[one] & self.open]
+        stopped = [one for one in calls if names[one] & self.open_breakers]
         passing = [one for one in calls if one not in stopped]
         return Admission(
             passing[: self.granted],
-            self.again_in,
-            delay=self.after.get(account, 0.0) if passing else 0.0,
+            self.retry_in,
+            delay=self.delays.get(account, 0.0) if passing else 0.0,
             blocked=stopped,
         )
 
     def record(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        self.told_of.add(account)
+        self.recorded_accounts.add(account)
         self.outcomes += [outcome for _, outcome in outcomes]

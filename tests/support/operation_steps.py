@@ -27,10 +27,10 @@ def capture(
 ) -> Payment:
     """Requests a capture, by default of the whole hold."""
     name = f"op_{len(held.operations)}"
-    asked = follow_ups.capture(
+    requested = follow_ups.capture(
         held, amount=amount, final=final, id=name, origin=origin(name), now=NOW
     )
-    return stored(asked)
+    return stored(requested)
 
 
 def refund(
@@ -38,10 +38,10 @@ def refund(
 ) -> Payment:
     """Requests a refund, by default of the whole rest."""
     name = f"op_{len(paid.operations)}"
-    asked = follow_ups.refund(
+    requested = follow_ups.refund(
         paid, amount=amount, target=of, id=name, origin=origin(name), now=NOW
     )
-    return stored(asked)
+    return stored(requested)
 
 
 def void(held: Payment) -> Payment:
@@ -49,37 +49,37 @@ def void(held: Payment) -> Payment:
     return stored(follow_ups.void(held, id="op_void", origin=origin("void"), now=NOW))
 
 
-def succeeded(asked: Payment) -> Payment:
+def succeed(requested: Payment) -> Payment:
     """Applies a success to the last operation."""
-    operation = asked.operations[-1]
-    money = Money(operation.amount, asked.submission.amount.currency)
+    operation = requested.operations[-1]
+    money = Money(operation.amount, requested.submission.amount.currency)
     refs = {"capture": operation.id} if operation.kind is Kind.CAPTURE else {}
     moved = None if operation.kind is Kind.VOID else money
     answer = Answer(Verdict.SUCCEEDED, moved, refs)
-    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+    return stored(settle(sending(requested), answer, now=NOW, jitter=0))
 
 
-def next_succeeded(asked: Payment) -> Payment:
+def succeed_next(requested: Payment) -> Payment:
     """Applies a success to the next due operation."""
-    assert asked.next_operation is not None
-    money = Money(asked.next_operation.amount, asked.submission.amount.currency)
+    assert requested.next_operation is not None
+    money = Money(requested.next_operation.amount, requested.submission.amount.currency)
     refs = (
-        {"capture": asked.next_operation.id}
-        if asked.next_operation.kind is Kind.CAPTURE
+        {"capture": requested.next_operation.id}
+        if requested.next_operation.kind is Kind.CAPTURE
         else {}
     )
     answer = Answer(Verdict.SUCCEEDED, money, refs)
-    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+    return stored(settle(sending(requested), answer, now=NOW, jitter=0))
 
 
-def turned_down(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
+def decline(requested: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
     """Applies a failure to the last operation."""
-    return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
+    return stored(settle(sending(requested), Answer(verdict), now=NOW, jitter=0))
 
 
 def apply_lookup(
     given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
 ) -> Payment:
     """Applies a lookup of the first operation, at ``now``."""
-    asked = stored(start_lookup(given, given.first_operation, now=now))
-    return settle(asked, outcome, now=now, jitter=1.0)
+    requested = stored(start_lookup(given, given.first_operation, now=now))
+    return settle(requested, outcome, now=now, jitter=1.0)

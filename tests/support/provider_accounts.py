@@ -65,7 +65,7 @@ class Account(accounts.Account):
         again = trouble is Trouble.UNAUTHORIZED and self.name is ProviderName.PAYPAL
         self.simulator.arm(**_TROUBLES[trouble], times=2 if again else 1)
 
-    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+    def movements(self, payment: Payment) -> list[tuple[str, str, int]]:
         return [
             (row["key"], row["kind"], row["amount"])
             for row in self.simulator.movements(payment)

@@ -188,6 +188,6 @@ def _submitted(
                 payment_method=METHODS[provider][story.does],
             )
             asked = replace(asked, capture=story.when, multicapture=story.several)
-            new[provider, name] = payment(len(new) + 1, asked=asked, now=now)
+            new[provider, name] = payment(len(new) + 1, submitted=asked, now=now)
     assert len(context.store.insert_many(list(new.values()))) == len(new)
     return {key: one.id for key, one in new.items()}

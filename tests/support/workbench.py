@@ -59,14 +59,14 @@ class Workbench:
         for provider in (self.stripe, self.paypal):
             provider.advance(by.total_seconds())
 
-    def at(self, provider: str) -> Simulator:
+    def simulator(self, provider: str) -> Simulator:
         """One provider's simulator."""
         return self.stripe if provider == "stripe" else self.paypal
 
     def lose_answer(self, provider: str, path: str | None = None) -> None:
         """Arms the loss of the next answer; the call is carried out."""
         match = {"method": "POST", "path": path or CHARGES[provider]}
-        self.at(provider).arm(do="commit_then_drop", match=match)
+        self.simulator(provider).arm(do="commit_then_drop", match=match)
 
     def submit(
         self, provider: str | None = "stripe", **fields: Any
@@ -90,13 +90,13 @@ class Workbench:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    def paid(self, provider: str = "stripe", **fields: Any) -> str:
+    def complete_payment(self, provider: str = "stripe", **fields: Any) -> str:
         """Submits a payment whose first operation succeeds; returns its id."""
         payment_id = self.pay(provider, **fields)
-        assert self.work(payment_id).first_operation.moved, self.shown(payment_id)
+        assert self.work(payment_id).first_operation.moved, self.fetch(payment_id)
         return payment_id
 
-    def ask(
+    def request(
         self, payment_id: str, job: str, *, key: str | None = None, **body: Any
     ) -> requests.Response:
         """Requests a capture, a void or a refund."""
@@ -110,7 +110,7 @@ class Workbench:
             timeout=10,
         )
 
-    def shown(self, payment_id: str) -> dict[str, Any]:
+    def fetch(self, payment_id: str) -> dict[str, Any]:
         """The payment in the API."""
         return dict(self.shop.get(f"/v1/payments/{payment_id}").json())
 
@@ -147,10 +147,10 @@ class Workbench:
         list(attempt.run([payment_id], self.context))
         return self.stored(payment_id)
 
-    def moved(self, payment_id: str) -> list[tuple[str, int]]:
+    def list_movements(self, payment_id: str) -> list[tuple[str, int]]:
         """The provider's movements of the payment: kinds, and amounts in its unit."""
         payment = self.stored(payment_id)
-        rows = self.at(payment.provider).movements()
+        rows = self.simulator(payment.provider).movements()
         ours = {one.id for one in payment.operations}
         return [
             (row["kind"], row["amount"])
@@ -160,7 +160,7 @@ class Workbench:
 
     def calls(self, provider: str, method: str) -> int:
         """The number of the provider's API calls with this method."""
-        text = requests.get(f"{self.at(provider).url}/metrics", timeout=10).text
+        text = requests.get(f"{self.simulator(provider).url}/metrics", timeout=10).text
         return sum(
             int(sample.value)
             for family in text_string_to_metric_families(text)

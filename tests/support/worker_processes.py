@@ -51,7 +51,7 @@ def submitted(
     """Inserts due payments; returns their ids."""
     now = container.clock() - WAKEUP_GRACE
     asked = submission(provider=provider, payment_method=TOKENS[provider])
-    new = [payment(number, asked=asked, now=now) for number in range(count)]
+    new = [payment(number, submitted=asked, now=now) for number in range(count)]
     assert len(store.insert_many(new)) == count
     return [one.id for one in new]
 

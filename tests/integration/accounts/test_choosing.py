@@ -16,7 +16,7 @@ def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:
     spare = shop.add(weight=0)
     ids = [shop.pay() for _ in range(24)]
     for payment_id in ids:
-        assert shop.done(payment_id).captured == 1999
+        assert shop.complete(payment_id).captured == 1999
     moved = [shop.charges(payment_id) for payment_id in ids]
     assert all(len(accounts) == 1 for accounts in moved)
     used = {account for [account] in moved}
@@ -31,9 +31,9 @@ def test_a_currency_goes_to_the_account_that_takes_it(shop: AccountsShop) -> Non
     euros, dollars = shop.add(currencies=("EUR",)), shop.add(currencies=("USD", "JPY"))
     for currency, account in (("EUR", euros), ("USD", dollars), ("JPY", dollars)):
         payment_id = shop.pay(currency=currency)
-        shop.done(payment_id)
+        shop.complete(payment_id)
         assert shop.charges(payment_id) == [ledger_name(account)]
-        shown = shop.bench.shown(payment_id)
+        shown = shop.bench.fetch(payment_id)
         assert (shown["account"], shown["provider"]) == (account.id, "stripe")
 
 
@@ -41,7 +41,7 @@ def test_a_named_provider_is_used(shop: AccountsShop) -> None:
     shop.add()
     paypal = shop.add("paypal")
     payment_id = shop.pay("paypal", payment_method="vault_ada")
-    shop.done(payment_id)
+    shop.complete(payment_id)
     assert shop.charges(payment_id) == [ledger_name(paypal)]
 
 
@@ -68,7 +68,7 @@ def test_a_merchant_without_accounts_has_to_name_the_provider(
     fault = refused(shop)
     assert fault["pointer"] == "/provider"
     assert "has no accounts of its own" in fault["detail"]
-    assert shop.bench.shown(shop.pay("stripe"))["account"] == "stripe"
+    assert shop.bench.fetch(shop.pay("stripe"))["account"] == "stripe"
 
 
 def test_a_retired_account_accepts_no_payment_and_still_refunds(
@@ -76,15 +76,15 @@ def test_a_retired_account_accepts_no_payment_and_still_refunds(
 ) -> None:
     account = shop.add()
     payment_id = shop.pay(key="first")
-    shop.done(payment_id)
+    shop.complete(payment_id)
     retire_account(account.id, store=shop.accounts, now=shop.bench.now())
 
     def is_refused() -> bool:
         return shop.bench.submit(None, payment_method="pm_card_visa").status_code == 422
 
     assert processes.wait_until(is_refused, seconds=10), "nor at the deployment's own"
-    assert shop.bench.ask(payment_id, "refunds").status_code == 202
-    assert shop.done(payment_id).refunded == 1999
+    assert shop.bench.request(payment_id, "refunds").status_code == 202
+    assert shop.complete(payment_id).refunded == 1999
     assert shop.charges(payment_id) == [ledger_name(account)]
 
 
@@ -117,7 +117,7 @@ def test_a_payment_moved_to_another_merchants_account_is_not_carried_out(
     payment_id = shop.pay("stripe")
     moved = {"$set": {"account": theirs.id}}
     shop.bench.database.payments.update_one({"_id": payment_id}, moved)
-    payment = shop.done(payment_id)
+    payment = shop.complete(payment_id)
     assert (payment.account.id, payment.captured) == (theirs.id, 0)
     assert payment.first_operation.error == "account_of_another_merchant"
     assert shop.charges(payment_id) == []
@@ -128,11 +128,11 @@ def test_a_connected_account_is_reached_by_the_deployments_key(
 ) -> None:
     shop.add(secret=None, connected_account="acct_shop")
     payment_id = shop.pay()
-    assert shop.done(payment_id).captured == 1999
+    assert shop.complete(payment_id).captured == 1999
     [account] = shop.charges(payment_id)
     assert account.endswith("acct_shop")
-    shop.bench.ask(payment_id, "refunds")
-    assert shop.done(payment_id).refunded == 1999
+    shop.bench.request(payment_id, "refunds")
+    assert shop.complete(payment_id).refunded == 1999
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])
@@ -141,12 +141,12 @@ def test_follow_ups_go_to_the_account_of_the_payment(
 ) -> None:
     first, second = shop.add(), shop.add()
     payment_id = shop.pay(capture=capture)
-    shop.done(payment_id)
+    shop.complete(payment_id)
     if capture == "manual":
-        shop.bench.ask(payment_id, "captures")
-        shop.done(payment_id)
-    shop.bench.ask(payment_id, "refunds", amount=500)
-    payment = shop.done(payment_id)
+        shop.bench.request(payment_id, "captures")
+        shop.complete(payment_id)
+    shop.bench.request(payment_id, "refunds", amount=500)
+    payment = shop.complete(payment_id)
     assert (payment.captured, payment.refunded) == (1999, 500)
     used = {one.id: ledger_name(one) for one in (first, second)}[payment.account.id]
     keys = {one.provider_key for one in payment.operations}

@@ -52,7 +52,7 @@ def test_the_other_account_charges_once_while_a_breaker_is_open(
         first.id, trip_reason=TripReason.OPERATOR, reason="an audit", by="a test"
     )
     payment_id = shop.pay()
-    assert shop.done(payment_id).captured == 1999
+    assert shop.complete(payment_id).captured == 1999
     assert shop.charges(payment_id) == [ledger_name(second)]
     assert shop.routing_events(payment_id) == [(first.id, second.id, "breaker_open")]
     breakers.close(first.id, reason="done", by="a test")
@@ -65,8 +65,8 @@ def test_refused_connections_move_a_payment_to_paypal_for_approval(
     stripe, paypal = shop.add(), shop.add("paypal")
     shop.bench.stripe.arm(do="refuse", seconds=OUTAGE)
     payment_id = shop.pay(return_url="https://shop.example/back")
-    shop.done(payment_id)
-    shown = shop.bench.shown(payment_id)
+    shop.complete(payment_id)
+    shown = shop.bench.fetch(payment_id)
     assert (shown["status"], shown["provider"]) == ("requires_action", "paypal")
     assert shown["account"] == paypal.id
     assert shown["next_action"]["url"].startswith(shop.bench.paypal.url)
@@ -80,7 +80,7 @@ def test_refused_connections_move_a_payment_to_paypal_for_approval(
 def test_refused_credentials_move_a_payment(shop: AccountsShop) -> None:
     first, second = shop.add(secret=REFUSED), shop.add(weight=0)
     payment_id = shop.pay()
-    assert shop.done(payment_id).captured == 1999
+    assert shop.complete(payment_id).captured == 1999
     assert shop.charges(payment_id) == [ledger_name(second)]
     [(source, target, _)] = shop.routing_events(payment_id)
     assert (source, target) == (first.id, second.id)
@@ -97,14 +97,14 @@ def test_a_listed_decline_moves_the_payment_and_stays_on_the_timeline(
         do="answer", status=402, body=DECLINED, match={"method": "POST"}
     )
     payment_id = shop.pay()
-    assert shop.done(payment_id).captured == 1999
+    assert shop.complete(payment_id).captured == 1999
     assert shop.charges(payment_id) == [ledger_name(second)]
     assert shop.routing_events(payment_id) == [(first.id, second.id, "do_not_honor")]
     path = f"/v1/payments/{payment_id}/events"
     events = shop.bench.shop.get(path).json()["data"]
     answers = [event["data"].get("answer") for event in events]
     assert [one for one in answers if one] == ["declined", "succeeded"]
-    assert shop.bench.shown(payment_id)["last_error"] is None
+    assert shop.bench.fetch(payment_id)["last_error"] is None
 
 
 def test_a_listed_decline_moves_the_payment_to_paypal(shop: AccountsShop) -> None:
@@ -113,8 +113,8 @@ def test_a_listed_decline_moves_the_payment_to_paypal(shop: AccountsShop) -> Non
     paypal = shop.add("paypal")
     method = "pm_card_visa_chargeDeclinedInsufficientFunds"
     payment_id = shop.pay(payment_method=method)
-    shop.done(payment_id)
-    shown = shop.bench.shown(payment_id)
+    shop.complete(payment_id)
+    shown = shop.bench.fetch(payment_id)
     assert (shown["status"], shown["account"]) == ("requires_action", paypal.id)
 
 
@@ -123,7 +123,7 @@ def test_any_other_decline_ends_the_payment(shop: AccountsShop) -> None:
     two_accounts(shop)
     method = "pm_card_visa_chargeDeclinedInsufficientFunds"
     payment_id = shop.pay(payment_method=method)
-    assert shop.done(payment_id).status is Status.FAILED
+    assert shop.complete(payment_id).status is Status.FAILED
     assert shop.routing_events(payment_id) == [] and shop.charges(payment_id) == []
 
 

@@ -74,14 +74,14 @@ TOO_LARGE: Final[dict[str, tuple[int, str]]] = {
 def test_an_amount_is_sent_in_the_providers_unit(bench: Workbench, words: str) -> None:
     provider, currency = words.split(": ")
     amount, sent, at_the_provider = TAKEN[words]
-    payment_id = bench.paid(provider, currency=currency, amount=amount)
-    assert bench.ask(payment_id, "refunds").status_code == 202
+    payment_id = bench.complete_payment(provider, currency=currency, amount=amount)
+    assert bench.request(payment_id, "refunds").status_code == 202
     assert bench.step(payment_id).operations[-1].state is State.SUCCEEDED
     for one in bench.stored(payment_id).operations:
         assert one.send and _amount(json.loads(one.send.body)) == sent
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     assert (shown["amount_captured"], shown["amount_refunded"]) == (amount, amount)
-    assert bench.moved(payment_id) == [
+    assert bench.list_movements(payment_id) == [
         ("charge", at_the_provider),
         ("refund", at_the_provider),
     ]
@@ -91,16 +91,18 @@ def test_an_amount_is_sent_in_the_providers_unit(bench: Workbench, words: str) -
 def test_a_part_is_sent_in_the_providers_unit(bench: Workbench, words: str) -> None:
     provider, currency = words.split(": ")
     amount, taken, back, sent, at_the_provider = SENT_PARTS[words]
-    held = bench.paid(provider, capture="manual", currency=currency, amount=amount)
-    assert bench.ask(held, "captures", amount=taken, final=True).status_code == 202
+    held = bench.complete_payment(
+        provider, capture="manual", currency=currency, amount=amount
+    )
+    assert bench.request(held, "captures", amount=taken, final=True).status_code == 202
     assert bench.step(held).operations[-1].state is State.SUCCEEDED
-    assert bench.ask(held, "refunds", amount=back).status_code == 202
+    assert bench.request(held, "refunds", amount=back).status_code == 202
     assert bench.step(held).operations[-1].state is State.SUCCEEDED
     sends = [one.send for one in bench.stored(held).operations[1:]]
     assert [_amount(json.loads(one.body)) for one in sends if one] == sent
-    shown = bench.shown(held)
+    shown = bench.fetch(held)
     assert (shown["amount_captured"], shown["amount_refunded"]) == (taken, back)
-    assert [moved for _, moved in bench.moved(held)] == at_the_provider
+    assert [moved for _, moved in bench.list_movements(held)] == at_the_provider
 
 
 def _amount(body: Any) -> int | str:
@@ -129,16 +131,16 @@ def test_a_part_that_the_provider_does_not_take_is_refused_by_the_api(
     provider, currency = words.split(": ")
     amount, part = PARTS[words]
     asked: dict[str, Any] = {"currency": currency, "amount": amount}
-    held = bench.paid(provider, capture="manual", **asked)
-    paid = bench.paid(provider, **asked)
+    held = bench.complete_payment(provider, capture="manual", **asked)
+    paid = bench.complete_payment(provider, **asked)
     for payment_id, job in ((held, "captures"), (paid, "refunds")):
         before, sent = bench.stored(payment_id), bench.calls(provider, "POST")
-        answer = bench.ask(payment_id, job, amount=part)
+        answer = bench.request(payment_id, job, amount=part)
         assert answer.status_code == 422, answer.text
         [fault] = answer.json()["errors"]
         assert fault["pointer"] == "/amount" and currency in fault["detail"]
         assert bench.stored(payment_id) == before
-        assert bench.ask(payment_id, job).status_code == 202
+        assert bench.request(payment_id, job).status_code == 202
         bench.step(payment_id)
         assert bench.stored(payment_id).operations[-1].state is State.SUCCEEDED
         assert bench.calls(provider, "POST") == sent + 1
@@ -147,15 +149,15 @@ def test_a_part_that_the_provider_does_not_take_is_refused_by_the_api(
 def test_a_remainder_that_the_provider_does_not_take_is_refused_by_the_api(
     bench: Workbench,
 ) -> None:
-    payment_id = bench.paid("paypal", currency="HUF", amount=150_000)
+    payment_id = bench.complete_payment("paypal", currency="HUF", amount=150_000)
     # PayPal captured less, with a fraction of a forint.
     bench.database.payments.update_one(
         {"_id": payment_id}, {"$set": {"operations.0.moved": 5050}}
     )
-    answer = bench.ask(payment_id, "refunds")
+    answer = bench.request(payment_id, "refunds")
     assert answer.status_code == 422, answer.text
     assert "50.50 HUF" in answer.json()["errors"][0]["detail"]
-    assert bench.ask(payment_id, "refunds", amount=5000).status_code == 202
+    assert bench.request(payment_id, "refunds", amount=5000).status_code == 202
 
 
 @pytest.mark.parametrize("words", TOO_LARGE)
@@ -178,4 +180,4 @@ def test_an_amount_under_stripes_minimum_is_rejected_by_stripe(
     payment_id = bench.pay("stripe", amount=49)
     refused = bench.step(payment_id).first_operation
     assert (refused.state, refused.error) == (State.REJECTED, "amount_too_small")
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []

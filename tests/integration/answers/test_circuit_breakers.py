@@ -103,8 +103,8 @@ def test_a_refused_kind_of_call_spends_no_attempt_and_opens_its_breaker_alone(
     guarded: Workbench, provider: str, words: str
 ) -> None:
     row, other = _ROWS[provider][words], guarded.pay(provider)
-    paid = guarded.paid(provider)
-    assert guarded.ask(paid, "refunds").status_code == 202
+    paid = guarded.complete_payment(provider)
+    assert guarded.request(paid, "refunds").status_code == 202
     assert _refused(guarded, provider, row) == (State.RETRYING, 0)
     breaker = _breaker(guarded, breaker_name(provider, CallKind.CHARGES))
     assert (breaker.is_open, breaker.trip_reason) == (True, TripReason.MISCONFIGURED)
@@ -120,8 +120,8 @@ def test_a_refused_kind_of_follow_up_opens_its_breaker_and_leaves_charges_runnin
 ) -> None:
     path, kind = JOBS[provider, job]
     name = breaker_name(provider, kind)
-    first, second = (_asked(guarded, provider, job) for _ in range(2))
-    guarded.at(provider).arm(
+    first, second = (_request(guarded, provider, job) for _ in range(2))
+    guarded.simulator(provider).arm(
         do="answer",
         status=403,
         body=NO_RIGHT[provider],
@@ -138,7 +138,7 @@ def test_a_refused_kind_of_follow_up_opens_its_breaker_and_leaves_charges_runnin
     assert processes.wait_until(lambda: _waits_for(guarded, second, name), seconds=5)
     assert guarded.step(guarded.pay(provider)).first_operation.state is State.SUCCEEDED
     # The refused operation is not the probe; the second one is, once it is due.
-    guarded.at(provider).heal()
+    guarded.simulator(provider).heal()
     _probe_is_due(guarded, name)
 
     def is_probed() -> bool:
@@ -158,7 +158,7 @@ def test_an_operation_refused_repeatedly_does_not_stop_others(
     charges = {"method": "POST", "path": CHARGES[provider]}
     said = {"status": 403, "body": NO_RIGHT[provider], "match": charges}
     first = guarded.pay(provider)
-    guarded.at(provider).arm(do="answer", **said)
+    guarded.simulator(provider).arm(do="answer", **said)
     guarded.step(first)
     assert _breaker(guarded, name).is_open
     _probe_is_due(guarded, name)
@@ -168,7 +168,7 @@ def test_an_operation_refused_repeatedly_does_not_stop_others(
         seconds=10,
     )
     for _ in range(3):
-        guarded.at(provider).arm(do="answer", **said)
+        guarded.simulator(provider).arm(do="answer", **said)
         assert guarded.step(first).first_operation.state is State.RETRYING
         assert not _breaker(guarded, name).is_open
         assert (
@@ -208,7 +208,7 @@ def test_a_403_about_one_request_spends_no_attempt_and_opens_no_breaker(
     assert _refused(guarded, provider, row) == (State.RETRYING, 0)
     assert not _breaker(guarded, provider).is_open
     assert guarded.step(other).first_operation.state is State.SUCCEEDED
-    assert guarded.moved(other) == [("charge", 1999)]
+    assert guarded.list_movements(other) == [("charge", 1999)]
 
 
 @pytest.mark.parametrize(("provider", "words"), TOO_MUCH)
@@ -250,17 +250,17 @@ def _breaker(guarded: Workbench, name: str) -> CircuitBreaker:
     return _breakers(guarded).get(name, CircuitBreaker(name))
 
 
-def _asked(guarded: Workbench, provider: str, job: str) -> str:
+def _request(guarded: Workbench, provider: str, job: str) -> str:
     """The id of a payment with such a follow-up."""
     fields = {} if job == "refunds" else {"capture": "manual"}
-    payment_id = guarded.paid(provider, **fields)
-    assert guarded.ask(payment_id, job).status_code == 202
+    payment_id = guarded.complete_payment(provider, **fields)
+    assert guarded.request(payment_id, job).status_code == 202
     return payment_id
 
 
 def _waits_for(guarded: Workbench, payment_id: str, name: str) -> bool:
     """Whether the API shows that the last operation waits for that breaker."""
-    waits = guarded.shown(payment_id)["operations"][-1]["waiting_for"]
+    waits = guarded.fetch(payment_id)["operations"][-1]["waiting_for"]
     return bool(
         waits == f"the circuit breaker of {CircuitBreaker(name).subject} to close"
     )

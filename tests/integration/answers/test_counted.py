@@ -16,7 +16,7 @@ from tests.integration.answers.test_paypal_answers import ANSWERS
 from tests.integration.answers.test_paypal_statuses import STATUSES as PAYPAL
 from tests.integration.answers.test_stripe_errors import ERRORS
 from tests.integration.answers.test_stripe_statuses import STATUSES as STRIPE
-from tests.support.answer_rows import Row, arm, asked
+from tests.support.answer_rows import Row, arm, make_payment
 from tests.support.workbench import Workbench
 from workers import tasks
 
@@ -111,7 +111,7 @@ def _carried_out(
     bench: Workbench, services: WorkerServices, provider: str, row: Row
 ) -> None:
     """Runs one attempt of the row's operation by a worker's task."""
-    payment_id = asked(bench, provider, row)
+    payment_id = make_payment(bench, provider, row)
     arm(bench, provider, row)
     tasks.attempt_payments([payment_id], services, urgent=True)
     operation = bench.stored(payment_id).operations[-1]

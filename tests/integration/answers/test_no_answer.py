@@ -29,22 +29,24 @@ def _is_sent_again(bench: Workbench, before: Payment) -> None:
     assert again.state is State.SUCCEEDED
     assert before.first_operation.send and again.send
     assert before.first_operation.send.key == again.send.key
-    assert bench.moved(before.id) == [("charge", 1999)]
+    assert bench.list_movements(before.id) == [("charge", 1999)]
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_refused_connection_executes_nothing(bench: Workbench, name: str) -> None:
-    bench.paid(name)  # fetches PayPal's token, so that the charge itself fails
+    bench.complete_payment(
+        name
+    )  # fetches PayPal's token, so that the charge itself fails
     payment_id = bench.pay(name)
-    bench.at(name).arm(do="refuse", seconds=2)
+    bench.simulator(name).arm(do="refuse", seconds=2)
     payment = bench.step(payment_id)
-    eventually(lambda: _listens(bench.at(name)), "it listens again")
+    eventually(lambda: _listens(bench.simulator(name)), "it listens again")
     assert (payment.first_operation.state, payment.first_operation.attempts) == (
         State.RETRYING,
         1,
     )
     assert payment.first_operation.error == "not_sent"
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
     _is_sent_again(bench, payment)
 
 
@@ -54,14 +56,14 @@ def test_a_too_slow_answer_leaves_the_operation_unknown(
 ) -> None:
     payment_id = bench.pay(name)
     match = {"method": "POST", "path": CHARGES[name]}
-    bench.at(name).arm(do="delay", seconds=60, when="after", match=match)
+    bench.simulator(name).arm(do="delay", seconds=60, when="after", match=match)
     payment = bench.step(payment_id)
     assert (payment.first_operation.state, payment.first_operation.error) == (
         State.UNKNOWN,
         "no_answer",
     )
-    assert bench.moved(payment_id) == [("charge", 1999)]
-    bench.at(name).heal()
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
+    bench.simulator(name).heal()
     _is_sent_again(bench, payment)
 
 
@@ -73,7 +75,7 @@ def test_a_404_to_a_lookup_proves_nothing(bench: Workbench, name: str) -> None:
     assert before.state is State.PENDING
     path = "/v1/" if name == "stripe" else "/v2/"
     match = {"method": "GET", "path": path}
-    bench.at(name).arm(do="answer", status=404, body=MISSING[name], match=match)
+    bench.simulator(name).arm(do="answer", status=404, body=MISSING[name], match=match)
     after = bench.step(payment_id).first_operation
     assert bench.event_types(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert (after.state, after.refs) == (before.state, before.refs)

@@ -9,17 +9,17 @@ import pytest
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from tests.support.answer_rows import (
-    AGAIN,
-    BY_A_LOOK,
+    RESEND,
+    BY_LOOKUP,
     EDGE,
     FAILED,
-    LATER,
+    RESEND_LATER,
     QUOTED,
     RETRY_AFTER,
     Row,
-    again,
-    holds,
-    resting,
+    resend,
+    check_row,
+    with_retry_after,
     canned_answer,
 )
 from tests.support.paypal_answers import HELD, PAID, TO_THE_PAGE, refusal
@@ -43,16 +43,16 @@ NOT_PERMITTED: Final = (
 
 ANSWERS: Final[dict[str, Row]] = {
     "reset": Row(
-        State.UNKNOWN, fault={"do": "commit_then_drop"}, error="no_answer", **AGAIN
+        State.UNKNOWN, fault={"do": "commit_then_drop"}, error="no_answer", **RESEND
     ),
     "a 2xx that is not JSON": Row(
-        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **AGAIN
+        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **RESEND
     ),
     "500": Row(
         State.UNKNOWN,
-        fault=resting(refusal(500, name="INTERNAL_SERVER_ERROR")),
+        fault=with_retry_after(refusal(500, name="INTERNAL_SERVER_ERROR")),
         error="http_500",
-        **LATER,
+        **RESEND_LATER,
     ),
     "400": Row(
         State.REJECTED,
@@ -82,13 +82,13 @@ ANSWERS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=canned_answer(400, {"error": f"a word of somebody between, {QUOTED}"}),
         error="malformed_answer",
-        **AGAIN,
+        **RESEND,
     ),
     "401": Row(
         State.RETRYING,
         fault={**refusal(401, name="AUTHENTICATION_FAILURE"), "times": 2},
         error="authentication_failure",
-        **AGAIN,
+        **RESEND,
     ),
     "401 once": Row(
         State.SUCCEEDED,
@@ -104,22 +104,25 @@ ANSWERS: Final[dict[str, Row]] = {
         State.RETRYING,
         fault={**canned_answer(401, {"error": "invalid_token"}), "times": 2},
         error="misconfigured",
-        **AGAIN,
+        **RESEND,
     ),
     "a 401 that is a page": Row(
         State.UNKNOWN,
         fault={**canned_answer(401, EDGE), "times": 2},
         error="malformed_answer",
-        **AGAIN,
+        **RESEND,
     ),
     "a 403 that is a page": Row(
-        State.UNKNOWN, fault=canned_answer(403, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN,
+        fault=canned_answer(403, EDGE),
+        error="malformed_answer",
+        **RESEND,
     ),
     "403": Row(
         State.RETRYING,
         fault=refusal(403, name="NOT_AUTHORIZED"),
         error="not_authorized",
-        **AGAIN,
+        **RESEND,
     ),
     **{
         issue: Row(
@@ -127,7 +130,7 @@ ANSWERS: Final[dict[str, Row]] = {
             fault=refusal(403, issue, name="NOT_AUTHORIZED"),
             error=issue.lower(),
             waits="a right that paypal has to grant",
-            **AGAIN,
+            **RESEND,
         )
         for issue in NOT_PERMITTED
     },
@@ -141,17 +144,17 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
         State.UNKNOWN,
-        fault=resting(
+        fault=with_retry_after(
             refusal(409, "PREVIOUS_REQUEST_IN_PROGRESS", name="RESOURCE_CONFLICT")
         ),
         error="in_flight",
-        **LATER,
+        **RESEND_LATER,
     ),
     "429": Row(
         State.RETRYING,
         fault={"do": "rate_limit", "seconds": RETRY_AFTER},
         error="rate_limited",
-        **LATER,
+        **RESEND_LATER,
     ),
     **{
         issue: Row(
@@ -182,7 +185,7 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     **{
-        issue: refused(issue, State.UNKNOWN, kind, code=issue.lower(), **BY_A_LOOK)
+        issue: refused(issue, State.UNKNOWN, kind, code=issue.lower(), **BY_LOOKUP)
         for issue, kind in (
             ("ORDER_ALREADY_CAPTURED", Kind.CHARGE),
             ("ORDER_ALREADY_AUTHORIZED", Kind.AUTHORIZE),
@@ -196,13 +199,13 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     "ORDER_COMPLETION_IN_PROGRESS": refused(
-        "ORDER_COMPLETION_IN_PROGRESS", State.RETRYING, **AGAIN
+        "ORDER_COMPLETION_IN_PROGRESS", State.RETRYING, **RESEND
     ),
     "PENDING_CAPTURE": refused(
         "PENDING_CAPTURE",
         State.RETRYING,
         Kind.REFUND,
-        **again("refund"),
+        **resend("refund"),
     ),
     "ORDER_EXPIRED": refused(
         "ORDER_EXPIRED", State.EXPIRED, shows={"status": "expired"}
@@ -265,7 +268,7 @@ FORMS: Final[dict[str, Row]] = {
             State.UNKNOWN,
             fault=fault,
             code="duplicate_invoice_id",
-            **BY_A_LOOK,
+            **BY_LOOKUP,
         )
         for words, fault in (
             ("HTTP 400", refusal(400, "DUPLICATE_INVOICE_ID")),
@@ -279,26 +282,26 @@ FORMS: Final[dict[str, Row]] = {
         State.RETRYING,
         fault=refusal(403, "PAYEE_ACCOUNT_NOT_VERIFIED", name="NOT_AUTHORIZED"),
         error="payee_account_not_verified",
-        **AGAIN,
+        **RESEND,
     ),
     "403 by OAuth": Row(
         State.RETRYING,
         fault=canned_answer(403, {"error": "insufficient_scope"}),
         error="not_authorized",
-        **AGAIN,
+        **RESEND,
     ),
     "403 without an issue": Row(
         State.UNKNOWN,
         fault=canned_answer(403, {"message": "Denied"}),
         error="malformed_answer",
-        **AGAIN,
+        **RESEND,
     ),
     **{
         str(status): Row(
             State.UNKNOWN,
-            fault=resting(refusal(status, name="NAMED")),
+            fault=with_retry_after(refusal(status, name="NAMED")),
             error=f"http_{status}",
-            **LATER,
+            **RESEND_LATER,
         )
         for status in (408, 503)
     },
@@ -313,7 +316,7 @@ FORMS: Final[dict[str, Row]] = {
     ),
     **{
         f"a page, HTTP {status}": Row(
-            State.UNKNOWN, fault=canned_answer(status, EDGE), error=error, **AGAIN
+            State.UNKNOWN, fault=canned_answer(status, EDGE), error=error, **RESEND
         )
         for status, error in (
             (400, "malformed_answer"),
@@ -328,7 +331,7 @@ FORMS: Final[dict[str, Row]] = {
             State.UNKNOWN,
             fault=canned_answer(422, body),
             error="malformed_answer",
-            **AGAIN,
+            **RESEND,
         )
         for body in (
             "",
@@ -345,9 +348,9 @@ FORMS: Final[dict[str, Row]] = {
 
 @pytest.mark.parametrize("words", FORMS)
 def test_another_form_of_an_answer_of_paypal(bench: Workbench, words: str) -> None:
-    holds(bench, "paypal", FORMS[words])
+    check_row(bench, "paypal", FORMS[words])
 
 
 @pytest.mark.parametrize("words", ANSWERS)
 def test_an_answer_of_paypal(bench: Workbench, words: str) -> None:
-    holds(bench, "paypal", ANSWERS[words])
+    check_row(bench, "paypal", ANSWERS[words])

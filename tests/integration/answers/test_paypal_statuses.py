@@ -8,7 +8,14 @@ import pytest
 
 from domain.payments.operation import Kind
 from domain.payments.states import State
-from tests.support.answer_rows import AGAIN, FAILED, Row, again, holds, canned_answer
+from tests.support.answer_rows import (
+    RESEND,
+    FAILED,
+    Row,
+    resend,
+    check_row,
+    canned_answer,
+)
 from tests.support.paypal_answers import (
     ENDS,
     HELD,
@@ -63,7 +70,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=order("COMPLETED"),
         error="malformed_answer",
-        **AGAIN,
+        **RESEND,
     ),
     "order VOIDED": Row(
         State.CANCELED, fault=order("VOIDED"), shows={"status": "canceled"}
@@ -72,27 +79,27 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=order("LEVITATING"),
         error="unrecognised_status",
-        **AGAIN,
+        **RESEND,
     ),
     "a status of a capture that is new": Row(
         State.UNKNOWN,
         fault=captured("LEVITATING"),
         error="unrecognised_status",
-        **AGAIN,
+        **RESEND,
     ),
     "a status of an authorization that is new": Row(
         State.UNKNOWN,
         Kind.AUTHORIZE,
         fault=held("LEVITATING"),
         error="unrecognised_status",
-        **again("authorize"),
+        **resend("authorize"),
     ),
     "a status of a refund that is new": Row(
         State.UNKNOWN,
         Kind.REFUND,
         fault=canned_answer(201, resource("LEVITATING")),
         error="unrecognised_status",
-        **again("refund"),
+        **resend("refund"),
     ),
     "two captures that stand": Row(
         State.REVIEW,
@@ -204,7 +211,7 @@ FORMS: Final[dict[str, Row]] = {
         Kind.CAPTURE,
         fault=canned_answer(201, resource("LEVITATING")),
         error="unrecognised_status",
-        **again("capture"),
+        **resend("capture"),
     ),
     "void: a status that is new": Row(
         State.UNKNOWN,
@@ -214,7 +221,7 @@ FORMS: Final[dict[str, Row]] = {
             "match": {"method": "GET", "path": "/v2/payments/authorizations"},
         },
         error="unrecognised_status",
-        **again("void"),
+        **resend("void"),
     ),
     "capture COMPLETED, no details": Row(
         State.SUCCEEDED,
@@ -271,7 +278,7 @@ UNREADABLE: Final[list[object]] = [
 
 @pytest.mark.parametrize("words", FORMS)
 def test_another_form_of_a_status_of_paypal(bench: Workbench, words: str) -> None:
-    holds(bench, "paypal", FORMS[words])
+    check_row(bench, "paypal", FORMS[words])
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=str)
@@ -279,10 +286,10 @@ def test_a_success_of_paypal_that_cannot_be_read_is_unknown(
     bench: Workbench, body: object
 ) -> None:
     fault = canned_answer(201, body)
-    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **AGAIN)
-    holds(bench, "paypal", row)
+    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **RESEND)
+    check_row(bench, "paypal", row)
 
 
 @pytest.mark.parametrize("words", STATUSES)
 def test_a_status_of_paypal(bench: Workbench, words: str) -> None:
-    holds(bench, "paypal", STATUSES[words])
+    check_row(bench, "paypal", STATUSES[words])

@@ -9,7 +9,7 @@ import pytest
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from tests.support import paypal_answers as paypal, stripe_answers as stripe
-from tests.support.answer_rows import AGAIN, TOKEN, Row, again, holds
+from tests.support.answer_rows import RESEND, TOKEN, Row, resend, check_row
 from tests.support.workbench import Workbench
 
 #: One character more than a code may have.
@@ -35,7 +35,7 @@ ROWS: Final[dict[str, Row]] = {
         State.RETRYING,
         fault=stripe.refusal(401, code=TOKEN),
         error="misconfigured",
-        **AGAIN,
+        **RESEND,
     ),
     "stripe: an intent that was declined": Row(
         State.DECLINED,
@@ -53,14 +53,14 @@ ROWS: Final[dict[str, Row]] = {
         Kind.CAPTURE,
         fault=stripe.intent(TOKEN),
         error="unrecognised_status",
-        **again("capture"),
+        **resend("capture"),
     ),
     "stripe: an intent that was canceled": Row(
         State.UNKNOWN,
         Kind.VOID,
         fault=stripe.intent(TOKEN),
         error="unrecognised_status",
-        **again("void"),
+        **resend("void"),
     ),
     "paypal: an issue": Row(
         State.REJECTED, fault=paypal.refusal(422, TOKEN, name="NAMED"), error="named"
@@ -69,7 +69,7 @@ ROWS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=paypal.refusal(422, TOKEN, name=TOKEN),
         error="malformed_answer",
-        **AGAIN,
+        **RESEND,
     ),
     "paypal: a capture that was declined": Row(
         State.DECLINED,
@@ -87,8 +87,8 @@ ROWS: Final[dict[str, Row]] = {
 
 @pytest.mark.parametrize("what", ROWS)
 def test_text_in_place_of_a_code_is_not_stored(bench: Workbench, what: str) -> None:
-    payment_id = holds(bench, what.partition(":")[0], ROWS[what])
-    shown = bench.shown(payment_id)
+    payment_id = check_row(bench, what.partition(":")[0], ROWS[what])
+    shown = bench.fetch(payment_id)
     assert not (shown["last_error"] or {}).get("decline_code")
     stored = bench.database.payments.find_one({"_id": payment_id})
     events = bench.shop.get(f"/v1/payments/{payment_id}/events").json()

@@ -9,16 +9,16 @@ import pytest
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from tests.support.answer_rows import (
-    AGAIN,
-    ASKS,
-    BY_A_LOOK,
+    RESEND,
+    NEEDS_PAYER,
+    BY_LOOKUP,
     EDGE,
     FAILED,
-    LATER,
+    RESEND_LATER,
     RETRY_AFTER,
     Row,
-    holds,
-    resting,
+    check_row,
+    with_retry_after,
     canned_answer,
 )
 from tests.support.stripe_answers import failed, intent, refusal
@@ -40,52 +40,52 @@ ERRORS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault={"do": "commit_then_drop"},
         error="no_answer",
-        **AGAIN,
+        **RESEND,
     ),
     "APIError, HTTP 409": Row(
         State.UNKNOWN,
-        fault=resting(refusal(409)),
+        fault=with_retry_after(refusal(409)),
         error="in_flight",
-        **LATER,
+        **RESEND_LATER,
     ),
     "idempotency_key_in_use": Row(
         State.UNKNOWN,
         fault=refusal(400, code="idempotency_key_in_use"),
         error="idempotency_key_in_use",
-        **AGAIN,
+        **RESEND,
     ),
     "APIError, HTTP 500": Row(
         State.UNKNOWN,
-        fault=resting(failed()),
+        fault=with_retry_after(failed()),
         error="http_500",
-        **LATER,
+        **RESEND_LATER,
     ),
     "Stripe-Should-Retry: false": Row(
         State.UNKNOWN,
         fault=failed(Stripe_Should_Retry="false"),
         code="resend_refused",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "Idempotent-Replayed: true": Row(
         State.UNKNOWN,
         fault=failed(Idempotent_Replayed="true"),
         code="repeated_500",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "a 2xx that is not JSON": Row(
-        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **AGAIN
+        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **RESEND
     ),
     "RateLimitError": Row(
         State.RETRYING,
         fault={"do": "rate_limit", "seconds": RETRY_AFTER},
         error="rate_limit",
-        **LATER,
+        **RESEND_LATER,
     ),
     "lock_timeout": Row(
         State.RETRYING,
-        fault=resting(refusal(409, code="lock_timeout")),
+        fault=with_retry_after(refusal(409, code="lock_timeout")),
         error="lock_timeout",
-        **LATER,
+        **RESEND_LATER,
     ),
     "CardError": Row(
         State.DECLINED,
@@ -102,7 +102,7 @@ ERRORS: Final[dict[str, Row]] = {
         State.REQUIRES_ACTION,
         fault=refusal(402, "card_error", code="authentication_required"),
         error="authentication_required",
-        **ASKS,
+        **NEEDS_PAYER,
     ),
     "IdempotencyError": Row(
         State.REVIEW,
@@ -123,21 +123,21 @@ ERRORS: Final[dict[str, Row]] = {
         Kind.CAPTURE,
         fault=refusal(400, code="charge_already_captured"),
         code="charge_already_captured",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "charge_already_refunded": Row(
         State.UNKNOWN,
         Kind.REFUND,
         fault=refusal(400, code="charge_already_refunded"),
         code="charge_already_refunded",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "payment_intent_unexpected_state": Row(
         State.UNKNOWN,
         Kind.VOID,
         fault=refusal(400, code="payment_intent_unexpected_state"),
         code="payment_intent_unexpected_state",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "charge_disputed": Row(
         State.REJECTED,
@@ -157,22 +157,28 @@ ERRORS: Final[dict[str, Row]] = {
         State.RETRYING,
         fault=refusal(401, code="api_key_expired"),
         error="api_key_expired",
-        **AGAIN,
+        **RESEND,
     ),
     "PermissionError": Row(
         State.RETRYING,
         fault=refusal(403, code="account_invalid"),
         error="account_invalid",
-        **AGAIN,
+        **RESEND,
     ),
     "PermissionError, no code": Row(
-        State.RETRYING, fault=refusal(403), error="not_authorized", **AGAIN
+        State.RETRYING, fault=refusal(403), error="not_authorized", **RESEND
     ),
     "a 401 that is a page": Row(
-        State.UNKNOWN, fault=canned_answer(401, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN,
+        fault=canned_answer(401, EDGE),
+        error="malformed_answer",
+        **RESEND,
     ),
     "a 403 that is a page": Row(
-        State.UNKNOWN, fault=canned_answer(403, EDGE), error="malformed_answer", **AGAIN
+        State.UNKNOWN,
+        fault=canned_answer(403, EDGE),
+        error="malformed_answer",
+        **RESEND,
     ),
     **{
         code: Row(
@@ -180,7 +186,7 @@ ERRORS: Final[dict[str, Row]] = {
             fault=refusal(403, code=code),
             error=code,
             waits="a right that stripe has to grant",
-            **AGAIN,
+            **RESEND,
         )
         for code in NOT_PERMITTED
     },
@@ -193,22 +199,22 @@ FORMS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=refusal(409, code="idempotency_key_in_use"),
         error="idempotency_key_in_use",
-        **AGAIN,
+        **RESEND,
     ),
     "lock_timeout, HTTP 400": Row(
         State.RETRYING,
         fault=refusal(400, code="lock_timeout"),
         error="lock_timeout",
-        **AGAIN,
+        **RESEND,
     ),
     "rate_limit, HTTP 400": Row(
         State.RETRYING,
         fault=refusal(400, code="rate_limit"),
         error="rate_limit",
-        **AGAIN,
+        **RESEND,
     ),
     "HTTP 429, no code": Row(
-        State.RETRYING, fault=refusal(429), error="rate_limited", **AGAIN
+        State.RETRYING, fault=refusal(429), error="rate_limited", **RESEND
     ),
     "HTTP 404": Row(
         State.REJECTED,
@@ -217,14 +223,14 @@ FORMS: Final[dict[str, Row]] = {
         **FAILED,
     ),
     "HTTP 401, no code": Row(
-        State.RETRYING, fault=refusal(401), error="misconfigured", **AGAIN
+        State.RETRYING, fault=refusal(401), error="misconfigured", **RESEND
     ),
     **{
         f"HTTP {status}": Row(
             State.UNKNOWN,
             fault=refusal(status, "api_error"),
             error=f"http_{status}",
-            **AGAIN,
+            **RESEND,
         )
         for status in (418, 502, 503)
     },
@@ -232,19 +238,19 @@ FORMS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=failed(Stripe_Should_Retry="true"),
         error="http_500",
-        **AGAIN,
+        **RESEND,
     ),
     "Idempotent-Replayed: false": Row(
         State.UNKNOWN,
         fault=failed(Idempotent_Replayed="false"),
         error="http_500",
-        **AGAIN,
+        **RESEND,
     ),
     "Idempotent-Replayed: true, Stripe-Should-Retry: false": Row(
         State.UNKNOWN,
         fault=failed(Idempotent_Replayed="true", Stripe_Should_Retry="false"),
         code="repeated_500",
-        **BY_A_LOOK,
+        **BY_LOOKUP,
     ),
     "authentication_required, of an intent": Row(
         State.REQUIRES_ACTION,
@@ -282,7 +288,7 @@ FORMS: Final[dict[str, Row]] = {
             State.UNKNOWN,
             fault={"do": "answer", "status": status, "body": EDGE},
             error="in_flight" if status == 409 else f"http_{status}",
-            **AGAIN,
+            **RESEND,
         )
         for status in (400, 402, 404, 409, 429, 500, 503)
     },
@@ -291,7 +297,7 @@ FORMS: Final[dict[str, Row]] = {
             State.UNKNOWN,
             fault={"do": "answer", "status": 400, "body": body},
             error=error,
-            **AGAIN,
+            **RESEND,
         )
         for body, error in (
             ("[]", "http_400"),
@@ -346,7 +352,7 @@ DECLINES: Final = [
 
 @pytest.mark.parametrize("words", FORMS)
 def test_another_form_of_an_error_of_stripe(bench: Workbench, words: str) -> None:
-    holds(bench, "stripe", FORMS[words])
+    check_row(bench, "stripe", FORMS[words])
 
 
 @pytest.mark.parametrize(("name", "code", "decline", "advice", "retryable"), DECLINES)
@@ -367,11 +373,11 @@ def test_a_declined_card_has_the_reason_and_advice_of_its_bank(
             },
         },
     )
-    shown = bench.shown(holds(bench, "stripe", row))
+    shown = bench.fetch(check_row(bench, "stripe", row))
     assert shown["last_error"]["message"].startswith(("Your card", "An error occurred"))
     assert set(shown["provider_refs"]) == {"payment_intent", "charge"}
 
 
 @pytest.mark.parametrize("words", ERRORS)
 def test_an_error_of_stripe(bench: Workbench, words: str) -> None:
-    holds(bench, "stripe", ERRORS[words])
+    check_row(bench, "stripe", ERRORS[words])

@@ -9,12 +9,12 @@ import pytest
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from tests.support.answer_rows import (
-    AGAIN,
-    ASKS,
+    RESEND,
+    NEEDS_PAYER,
     FAILED,
     Row,
-    again,
-    holds,
+    resend,
+    check_row,
     canned_answer,
 )
 from tests.support.stripe_answers import DECLINED, intent, refund
@@ -71,7 +71,7 @@ STATUSES: Final[dict[str, Row]] = {
             last_payment_error={**DECLINED, "decline_code": "authentication_required"},
         ),
         error="authentication_required",
-        **ASKS,
+        **NEEDS_PAYER,
     ),
     "requires_payment_method, payment_intent_payment_attempt_expired": Row(
         State.EXPIRED,
@@ -235,14 +235,14 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=intent("levitating"),
         error="unrecognised_status",
-        **AGAIN,
+        **RESEND,
     ),
     "a status of a refund that is new": Row(
         State.UNKNOWN,
         Kind.REFUND,
         fault=refund("levitating"),
         error="unrecognised_status",
-        **again("refund"),
+        **resend("refund"),
     ),
     "refund pending": Row(
         State.PENDING, Kind.REFUND, method="pm_card_pendingRefund", next="lookup"
@@ -300,10 +300,10 @@ def test_a_success_of_stripe_that_cannot_be_read_is_unknown(
     bench: Workbench, body: object
 ) -> None:
     fault = canned_answer(200, body)
-    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **AGAIN)
-    holds(bench, "stripe", row)
+    row = Row(State.UNKNOWN, fault=fault, error="malformed_answer", **RESEND)
+    check_row(bench, "stripe", row)
 
 
 @pytest.mark.parametrize("words", STATUSES)
 def test_a_status_of_stripe(bench: Workbench, words: str) -> None:
-    holds(bench, "stripe", STATUSES[words])
+    check_row(bench, "stripe", STATUSES[words])

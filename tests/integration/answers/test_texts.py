@@ -26,17 +26,17 @@ def test_a_text_fits_by_any_count(bench: Workbench, words: str) -> None:
     provider = words.split(": ")[0]
     name, text, left = TEXTS[words]
     asked: dict[str, Any] = {name: text, "allow_duplicate_reference": True}
-    payment_id = bench.paid(provider, **asked)
+    payment_id = bench.complete_payment(provider, **asked)
     send = bench.stored(payment_id).first_operation.send
     assert send is not None and left == _sent(json.loads(send.body), name)
-    assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
+    assert [kind for kind, _ in bench.list_movements(payment_id)] == ["charge"]
 
 
 def test_a_truncated_text_keeps_combining_marks_with_their_letter(
     bench: Workbench,
 ) -> None:
     text = "a" * 125 + "e\u0301" + "b" * 20
-    payment_id = bench.paid("paypal", description=text)
+    payment_id = bench.complete_payment("paypal", description=text)
     send = bench.stored(payment_id).first_operation.send
     assert send is not None
     assert _sent(json.loads(send.body), "description") == "a" * 125

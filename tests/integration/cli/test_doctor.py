@@ -171,7 +171,7 @@ def test_the_proxy_of_a_running_worker_is_examined_without_the_services_settings
         shown = without_credentials(gone)
         monitoring.report_alive(database, "w1", slots=8, busy=0, proxy=shown)
         dead = verdicts(settings)["worker proxy"]
-        told = list(database.workers.find())
+        heartbeats = list(database.workers.find())
         same = verdicts(replace(settings, provider_proxy=gone))
         place = urlsplit(settings.stripe_api_base).netloc
         monitoring.report_alive(
@@ -181,7 +181,7 @@ def test_the_proxy_of_a_running_worker_is_examined_without_the_services_settings
         monitoring.report_alive(database, "w1", slots=8, busy=0)
         none = verdicts(settings)
     assert (dead.verdict, "cannot be reached" in dead.words) == (FAIL, True)
-    assert shown in dead.words and "p%40ss" not in f"{dead} {told}"
+    assert shown in dead.words and "p%40ss" not in f"{dead} {heartbeats}"
     assert "worker proxy" not in same and same["stripe"].verdict == FAIL
     assert (other.verdict, place in other.words) == (WARN, True)
     assert "PAYMENTS_PROVIDER_PROXY" in other.advice

@@ -56,7 +56,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         customer=SECRETS["customer"],
         metadata={SECRETS["metadata name"]: SECRETS["metadata"]},
     )
-    [new] = store.insert_many([payment(asked=asked, now=now)])
+    [new] = store.insert_many([payment(submitted=asked, now=now)])
     body = f'{{"x": "{SECRETS["body"]}"}}'
     [won] = store.claim_many([sending(new, now=now, body=body)])
     answer = Answer(

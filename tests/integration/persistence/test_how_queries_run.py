@@ -50,7 +50,7 @@ def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
     new = [
         payment(
             number,
-            asked=submission(
+            submitted=submission(
                 provider=list(ProviderName)[number % 2], reference=f"r{number}"
             ),
             scope=SHOP if number % 3 == 1 else RIVAL,
@@ -179,7 +179,7 @@ def test_a_list_of_one_provider_does_not_read_payments_of_another(
     """One payment at PayPal, older than MANY at Stripe."""
     store = MongoPayments(payments_db, vault, lease_holder="one")
     paypal = submission(provider=ProviderName.PAYPAL)
-    store.insert_many([payment(1, asked=paypal)])
+    store.insert_many([payment(1, submitted=paypal)])
     store.insert_many([payment(number) for number in range(2, MANY + 1)])
     before = len(profiled())
     queries = [

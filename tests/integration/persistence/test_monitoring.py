@@ -34,8 +34,8 @@ def test_the_backlog_has_the_open_and_due_work_and_its_age(
     new = store.insert_many(
         [
             payment(1, now=now - timedelta(minutes=1)),
-            payment(2, asked=later, now=now),
-            payment(3, asked=paypal, now=now - WAKEUP_GRACE),
+            payment(2, submitted=later, now=now),
+            payment(3, submitted=paypal, now=now - WAKEUP_GRACE),
             payment(4, now=now),
             payment(5, now=now),
             payment(6, now=now),

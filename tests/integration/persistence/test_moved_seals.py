@@ -43,7 +43,7 @@ def paid(store: MongoPayments, number: int, scope: Scope = SHOP) -> Document:
     """The document of a payment with every field in both seals."""
     now = clock()
     asked = replace(submission(), email=f"payer-{number}@example.com")
-    fresh = payment(number, asked=asked, scope=scope, now=now)
+    fresh = payment(number, submitted=asked, scope=scope, now=now)
     [new] = store.insert_many([fresh])
     [won] = store.claim_many([sending(new, now=now, body=f'{{"n": {number}}}')])
     store.settle_many([settle(won, SAVED, now=now, jitter=0)])

@@ -281,24 +281,24 @@ def test_a_refused_outcome_does_not_end_a_run(
 ) -> None:
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
     replays = MongoReplayStore(payments_db, Mode.TEST)
-    desk = OperatorContext(view, store, replays, MemoryQueue(), clock)
+    context = OperatorContext(view, store, replays, MemoryQueue(), clock)
     for number in (1, 2, 3):
         brought(store, number, ODD_ANSWER)
 
     def previewed() -> Any:
         return preview_replay(
-            Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=desk
+            Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=context
         )
 
     with validator(payments_db, "replay_items", {"number": {"$ne": 2}}):
         with pytest.raises(WriteRefused):
             previewed()
     replay = previewed()
-    start_replay(replay.id, ReplayRun("key_2", "back", 1, clock()), context=desk)
+    start_replay(replay.id, ReplayRun("key_2", "back", 1, clock()), context=context)
     with validator(payments_db, "replay_items", {"number": {"$ne": 2}}):
 
         def is_done() -> bool:
-            run_replays(desk)
+            run_replays(context)
             found = replays.get(replay.id)
             return found is not None and found.ended_at is not None
 

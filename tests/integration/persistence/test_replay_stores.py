@@ -31,7 +31,7 @@ from tests.support.fakes import MemoryQueue
 
 
 @pytest.fixture
-def office(payments_db: Database[Document], vault: Vault) -> OperatorPorts:
+def operator_ports(payments_db: Database[Document], vault: Vault) -> OperatorPorts:
     """The stores of replays on a real server."""
     return OperatorPorts(
         MongoPayments(payments_db, vault, lease_holder="one"),
@@ -40,26 +40,26 @@ def office(payments_db: Database[Document], vault: Vault) -> OperatorPorts:
     )
 
 
-class TestMongoOffice(OperatorSuite):
+class TestMongoOperatorStores(OperatorSuite):
     """The suite of all implementers."""
 
 
 def test_replays_and_payments_of_another_mode_are_invisible(
-    office: OperatorPorts, payments_db: Database[Document], vault: Vault
+    operator_ports: OperatorPorts, payments_db: Database[Document], vault: Vault
 ) -> None:
-    one = brought(office.store, 1, ODD)
+    one = brought(operator_ports.store, 1, ODD)
     live = MongoOperatorView(payments_db, vault, Mode.LIVE)
     assert live.load([one.id]) == []
     assert live.find(Search(), before=None, limit=10) == []
 
 
 def test_an_unreadable_item_is_omitted(
-    office: OperatorPorts, payments_db: Database[Document]
+    operator_ports: OperatorPorts, payments_db: Database[Document]
 ) -> None:
-    one, two = (brought(office.store, number, ODD) for number in (1, 2))
+    one, two = (brought(operator_ports.store, number, ODD) for number in (1, 2))
     unread = {"$set": {"personal_data": b"not sealed"}}
     payments_db.payments.update_one({"_id": one.id}, unread)
-    assert office.view.load([one.id, two.id]) == [two]
+    assert operator_ports.view.load([one.id, two.id]) == [two]
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,15 @@ def test_an_unreadable_item_is_omitted(
     ],
 )
 def test_a_search_reads_by_index_in_its_order(
-    office: OperatorPorts, payments_db: Database[Document], search: Search, index: str
+    operator_ports: OperatorPorts,
+    payments_db: Database[Document],
+    search: Search,
+    index: str,
 ) -> None:
     for number in range(1, 30):
-        brought(office.store, number, ODD if number < 5 else None)
+        brought(operator_ports.store, number, ODD if number < 5 else None)
     payments_db.command("profile", 2)
-    office.view.find(search, before="pay_2", limit=10)
+    operator_ports.view.find(search, before="pay_2", limit=10)
     payments_db.command("profile", 0)
     [asked] = payments_db["system.profile"].find({"op": "query"})
     payments_db["system.profile"].drop()
@@ -92,22 +95,26 @@ def _indexes(stage: Any) -> set[str]:
     return found.union(*(_indexes(one) for one in below if one))
 
 
-def test_four_beats_at_once_replay_each_payment_once(office: OperatorPorts) -> None:
-    ids = [brought(office.store, number, ODD).id for number in range(1, 21)]
+def test_four_beats_at_once_replay_each_payment_once(
+    operator_ports: OperatorPorts,
+) -> None:
+    ids = [brought(operator_ports.store, number, ODD).id for number in range(1, 21)]
     queue = MemoryQueue()
-    desk = OperatorContext(office.view, office.store, office.replays, queue, clock)
-    replay = preview_replay(
-        Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=desk
+    context = OperatorContext(
+        operator_ports.view, operator_ports.store, operator_ports.replays, queue, clock
     )
-    start_replay(replay.id, ReplayRun("key_2", "why", 8, clock()), context=desk)
+    replay = preview_replay(
+        Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=context
+    )
+    start_replay(replay.id, ReplayRun("key_2", "why", 8, clock()), context=context)
 
     def beat(_: int) -> int:
         judged = 0
 
         def over() -> bool:
             nonlocal judged
-            judged += run_replays(desk)
-            found = office.replays.get(replay.id)
+            judged += run_replays(context)
+            found = operator_ports.replays.get(replay.id)
             return found is not None and found.stage is ReplayStage.DONE
 
         assert wait_until(over, seconds=30)
@@ -117,8 +124,10 @@ def test_four_beats_at_once_replay_each_payment_once(office: OperatorPorts) -> N
     with ThreadPoolExecutor(4) as beats:
         assert sum(beats.map(beat, range(4))) == 20
     assert time.monotonic() - began > 2 * 0.9  # 8, a second, 8, a second, 4
-    assert office.replays.count_outcomes(replay.id) == {ItemOutcome.REPLAYED: 20}
+    assert operator_ports.replays.count_outcomes(replay.id) == {
+        ItemOutcome.REPLAYED: 20
+    }
     assert sorted(queue.waiting) == sorted(ids)
     for one in ids:
-        timeline = office.store.load_timeline(SHOP, one) or []
+        timeline = operator_ports.store.load_timeline(SHOP, one) or []
         assert [event.type for event in timeline].count("operation.replayed") == 1

@@ -21,7 +21,7 @@ from tests.suites.inbox import InboxSuite, InboxSetup, webhook
 from tests.suites.samples import NOW
 
 
-class _Post:
+class _MongoInbox:
     """An inbox and its clock."""
 
     inbox: WebhookInbox
@@ -29,12 +29,12 @@ class _Post:
 
 
 @pytest.fixture
-def post(payments_db: Database[Document], vault: Vault) -> InboxSetup:
+def inbox_setup(payments_db: Database[Document], vault: Vault) -> InboxSetup:
     """An inbox on a real server."""
     # The server's clock is later than every webhook of these tests.
     if "old" in payments_db.webhooks.index_information():
         payments_db.webhooks.drop_index("old")
-    made = _Post()
+    made = _MongoInbox()
     made.inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=lambda: made.now)
     return made
 
@@ -44,9 +44,9 @@ class TestMongoWebhooks(InboxSuite):
 
 
 def test_webhooks_of_another_mode_are_invisible(
-    post: InboxSetup, payments_db: Database[Document], vault: Vault
+    inbox_setup: InboxSetup, payments_db: Database[Document], vault: Vault
 ) -> None:
-    post.inbox.add(webhook())
+    inbox_setup.inbox.add(webhook())
     live = MongoWebhooks(
         payments_db, vault, Mode.LIVE, clock=lambda: NOW + timedelta(days=1)
     )
@@ -55,13 +55,13 @@ def test_webhooks_of_another_mode_are_invisible(
 
 
 def test_a_body_is_sealed_and_resealed_by_a_rotation(
-    post: InboxSetup,
+    inbox_setup: InboxSetup,
     payments_db: Database[Document],
     vault: Vault,
     key_source: KeySource,
 ) -> None:
     kept = webhook()
-    post.inbox.add(kept)
+    inbox_setup.inbox.add(kept)
     before = payments_db.webhooks.find_one() or {}
     assert kept.body.encode() not in before["body"]
     key_source.add_key()
@@ -71,23 +71,23 @@ def test_a_body_is_sealed_and_resealed_by_a_rotation(
     after = payments_db.webhooks.find_one() or {}
     assert vault.is_current(after["body"]) and after["body"] != before["body"]
     key_source.drop_old_keys()
-    post.now = kept.received_at
-    assert post.inbox.load([kept.id]) == [kept]
+    inbox_setup.now = kept.received_at
+    assert inbox_setup.inbox.load([kept.id]) == [kept]
 
 
 def test_due_webhooks_and_accounts_are_found_by_index(
-    post: InboxSetup, payments_db: Database[Document], vault: Vault
+    inbox_setup: InboxSetup, payments_db: Database[Document], vault: Vault
 ) -> None:
     for number in range(1, 40):
         kept = webhook(number)
-        post.inbox.add(kept)
+        inbox_setup.inbox.add(kept)
         if number > 2:
-            post.inbox.save_results(
+            inbox_setup.inbox.save_results(
                 [replace(kept, status=WebhookStatus.HANDLED, due_at=None)]
             )
     payments_db.command("profile", 2)
-    post.now = kept.received_at
-    assert post.inbox.find_due_ids(9) == [webhook(1).id, webhook(2).id]
+    inbox_setup.now = kept.received_at
+    assert inbox_setup.inbox.find_due_ids(9) == [webhook(1).id, webhook(2).id]
     payments_db.command("profile", 0)
     queries = {"op": "query", "ns": payments_db.webhooks.full_name}
     asked = list(payments_db["system.profile"].find(queries))

@@ -43,23 +43,23 @@ def account(
 
 
 def test_a_pending_refund_succeeds_later(account: Account) -> None:
-    payment = account.done(refund(account.charged("refunds later"), 700))
+    payment = account.execute(refund(account.charged("refunds later"), 700))
     last = payment.operations[-1]
     assert last.state is State.PENDING
     assert last.waiting_for
     seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.PENDING, None)
-    assert account.moved(payment) == []
+    assert account.moved_amounts(payment) == []
     account.simulator.advance(REFUND)
     seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(700, "USD"))
-    assert account.moved(payment) == [700]
+    assert account.moved_amounts(payment) == [700]
 
 
 def test_a_refund_that_fails_later_is_a_failure_and_can_be_repeated(
     account: Account,
 ) -> None:
-    payment = account.done(refund(account.charged("refunds never")))
+    payment = account.execute(refund(account.charged("refunds never")))
     # At first Stripe reports success, PayPal a pending refund.
     early = {ProviderName.STRIPE: State.SUCCEEDED, ProviderName.PAYPAL: State.PENDING}
     assert payment.operations[-1].state is early[account.name]
@@ -72,7 +72,7 @@ def test_a_refund_that_fails_later_is_a_failure_and_can_be_repeated(
     asked = start_lookup(payment, payment.operations[-1], now=payment.updated_at)
     after = settle(asked, seen, now=payment.updated_at, jitter=0)
     assert (after.refunded, after.refundable_amount(after.first_operation)) == (0, 1999)
-    assert account.moved(payment) == []
+    assert account.moved_amounts(payment) == []
 
 
 def test_every_operation_on_an_ended_hold_finds_it_expired(
@@ -82,14 +82,14 @@ def test_every_operation_on_an_ended_hold_finds_it_expired(
     account.simulator.advance(HOLD)
     assert account.look_up(payment, payment.first_operation).verdict is Verdict.EXPIRED
     for late in (capture(payment), void(payment)):
-        claimed = account.written_down(late)
+        claimed = account.with_recorded_send(late)
         if account.name is ProviderName.STRIPE:
             with pytest.raises(LookupRequired):
                 account.provider.send(claimed)
         else:
             assert account.provider.send(claimed).verdict is Verdict.EXPIRED
-        assert account.look_up(account.sent(claimed)).verdict is Verdict.EXPIRED
-        assert account.moved(late) == []
+        assert account.look_up(account.send(claimed)).verdict is Verdict.EXPIRED
+        assert account.moved_amounts(late) == []
 
 
 @pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.REFUND])
@@ -98,8 +98,8 @@ def test_an_operation_is_found_after_its_key_was_forgotten(
 ) -> None:
     payment = account.due(kind)
     account.simulator.arm("commit_then_drop")
-    unheard = account.done(payment)
+    unheard = account.execute(payment)
     account.simulator.advance(HOLD * 2)
     seen = account.look_up(unheard)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
-    assert account.moved(unheard) == [1999]
+    assert account.moved_amounts(unheard) == [1999]

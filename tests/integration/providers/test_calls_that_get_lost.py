@@ -20,7 +20,7 @@ def test_a_request_without_a_connection_was_not_sent(
     with unreachable_port() as url:
         account = make_account(url, timeout=(0.2, 10.0))
         with pytest.raises(NotSent):
-            account.provider.send(account.written_down(account.new()))
+            account.provider.send(account.with_recorded_send(account.new()))
 
 
 def test_a_request_to_an_untrusted_certificate_was_not_sent(
@@ -29,7 +29,7 @@ def test_a_request_to_an_untrusted_certificate_was_not_sent(
     with untrusted_server(tmp_path) as url:
         account = make_account(url)
         with pytest.raises(NotSent):
-            account.provider.send(account.written_down(account.new()))
+            account.provider.send(account.with_recorded_send(account.new()))
 
 
 def test_the_same_key_while_the_first_request_runs_is_in_flight(
@@ -37,7 +37,7 @@ def test_the_same_key_while_the_first_request_runs_is_in_flight(
 ) -> None:
     account = make_account(timeout=(2.0, 0.2))
     account.simulator.arm("delay", seconds=30)
-    claimed = account.written_down(account.new())
+    claimed = account.with_recorded_send(account.new())
     with pytest.raises(OutcomeUnknown) as timed_out:
         account.provider.send(claimed)
     with pytest.raises(OutcomeUnknown) as busy:
@@ -46,6 +46,8 @@ def test_the_same_key_while_the_first_request_runs_is_in_flight(
     assert timed_out.value.detail == "no_answer"
     assert busy.value.detail == ("idempotency_key_in_use" if stripe else "in_flight")
     account.simulator.heal()
-    eventually(lambda: len(account.moved(claimed)) == 1, "what was sent is carried out")
+    eventually(
+        lambda: len(account.moved_amounts(claimed)) == 1, "what was sent is carried out"
+    )
     assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-    assert len(account.moved(claimed)) == 1
+    assert len(account.moved_amounts(claimed)) == 1

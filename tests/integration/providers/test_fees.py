@@ -12,7 +12,7 @@ from domain.payments.answer import Verdict
 from domain.payments.states import State
 from domain.payments.submission import CaptureMethod
 from providers.stripe.adapter import Stripe
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.suites.accounts import a_payment, capture, refund, void, with_recorded_send
 from tests.support.provider_accounts import Account
 from tests.support.simulator_control import Simulator
 
@@ -28,16 +28,16 @@ def test_a_lookup_gives_the_same_fee_as_the_charge(account: Account) -> None:
 def test_an_authorization_has_no_fee_and_its_capture_has_one(account: Account) -> None:
     held = account.held()
     assert held.first_operation.fee is None
-    done = account.done(capture(held, 700, final=True))
+    done = account.execute(capture(held, 700, final=True))
     fee = done.operations[-1].fee
     assert fee is not None and fee.minor > 0
     assert account.look_up(done).fee == fee
     assert account.look_up(done, done.first_operation).fee is None
-    assert account.done(void(account.held())).fee is None
+    assert account.execute(void(account.held())).fee is None
 
 
 def test_a_refund_has_the_returned_fee(account: Account) -> None:
-    back = account.done(refund(account.charged(), 700))
+    back = account.execute(refund(account.charged(), 700))
     assert back.operations[-1].fee == Fee(0, "USD")
     assert account.look_up(back).fee == Fee(0, "USD")
     assert back.fee == back.first_operation.fee
@@ -49,15 +49,15 @@ def test_a_refund_whose_answer_was_lost_is_found_with_its_fee(
     account.simulator.arm("commit_then_drop")
     charged = account.charged()
     assert charged.first_operation.state is State.UNKNOWN
-    paid = account.done(replace(charged, claim=None))
+    paid = account.execute(replace(charged, claim=None))
     account.simulator.arm("commit_then_drop")
-    lost = account.done(refund(paid))
+    lost = account.execute(refund(paid))
     assert lost.operations[-1].state is State.UNKNOWN
     assert account.look_up(lost).fee == Fee(0, "USD")
 
 
 def test_an_unfinished_operation_has_no_fee(account: Account) -> None:
-    pending = account.done(refund(account.charged("refunds later"), 700))
+    pending = account.execute(refund(account.charged("refunds later"), 700))
     assert pending.operations[-1].state is State.PENDING
     assert pending.operations[-1].fee is None
 
@@ -103,6 +103,6 @@ def test_a_malformed_fee_is_omitted_from_a_successful_charge(
     when: CaptureMethod,
 ) -> None:
     stripe_simulator.arm_answer(200, canned(line))
-    answer = stripe.send(written_down(stripe, a_payment(capture=when)))
+    answer = stripe.send(with_recorded_send(stripe, a_payment(capture=when)))
     assert (answer.verdict, answer.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
     assert answer.fee == (fee if when is CaptureMethod.AUTOMATIC else None)

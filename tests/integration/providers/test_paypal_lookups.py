@@ -29,7 +29,7 @@ def account(paypal: PayPal, paypal_simulator: Simulator) -> Account:
     return Account(paypal, PAYPAL_METHODS, paypal_simulator)
 
 
-def say(account: Account, path: str, body: dict[str, Any]) -> None:
+def set_answer(account: Account, path: str, body: dict[str, Any]) -> None:
     """Sets the answer to the next read of that path."""
     account.simulator.arm(
         "answer", status=200, body=body, match={"method": "GET", "path": path}
@@ -53,10 +53,10 @@ def an_order(name: str, *resources: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_several_captures_are_taken_until_one_is_final(account: Account) -> None:
-    payment = account.done(capture(account.held(), 600))
+    payment = account.execute(capture(account.held(), 600))
     assert payment.status is Status.PARTIALLY_CAPTURED
-    payment = account.done(capture(payment, 300))
-    payment = account.done(capture(payment, 100, final=True))
+    payment = account.execute(capture(payment, 300))
+    payment = account.execute(capture(payment, 100, final=True))
     assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
     assert payment.captured == 1000
     first, *captures = payment.operations
@@ -68,19 +68,19 @@ def test_several_captures_are_taken_until_one_is_final(account: Account) -> None
 
 
 def test_the_rest_of_a_partial_capture_can_be_voided(account: Account) -> None:
-    payment = account.done(capture(account.held(), 600))
-    payment = account.done(void(payment))
+    payment = account.execute(capture(account.held(), 600))
+    payment = account.execute(void(payment))
     assert payment.operations[-1].state is State.SUCCEEDED
-    assert account.moved(payment) == [1399]
+    assert account.moved_amounts(payment) == [1399]
 
 
 def test_refunds_go_to_their_own_capture(account: Account) -> None:
-    payment = account.done(capture(account.held(), 600))
-    payment = account.done(capture(payment, 700))
+    payment = account.execute(capture(account.held(), 600))
+    payment = account.execute(capture(payment, 700))
     _, small, large = payment.operations
-    payment = account.done(refund(payment, 650))
+    payment = account.execute(refund(payment, 650))
     assert payment.operations[-1].target == large.id
-    payment = account.done(refund(payment, 600, target=small.id))
+    payment = account.execute(refund(payment, 600, target=small.id))
     assert payment.refunded == 1250
     for one in payment.operations[-2:]:
         assert account.look_up(payment, one).moved == Money(one.amount, "USD")
@@ -89,13 +89,14 @@ def test_refunds_go_to_their_own_capture(account: Account) -> None:
 def test_a_lost_capture_is_distinguished_from_an_equal_one(
     account: Account,
 ) -> None:
-    payment = account.done(capture(account.held(), 500))
+    payment = account.execute(capture(account.held(), 500))
     account.simulator.arm("drop")
     assert (
-        account.look_up(account.done(capture(payment, 500))).verdict is Verdict.ABSENT
+        account.look_up(account.execute(capture(payment, 500))).verdict
+        is Verdict.ABSENT
     )
     account.simulator.arm("commit_then_drop")
-    seen = account.look_up(account.done(capture(payment, 500)))
+    seen = account.look_up(account.execute(capture(payment, 500)))
     assert seen.moved == Money(500, "USD")
     assert seen.refs["capture"] != payment.refs["capture"]
 
@@ -115,15 +116,15 @@ def test_a_void_is_found_by_its_authorization(
     account: Account, status: str, verdict: Verdict
 ) -> None:
     payment = void(account.held())
-    say(account, AUTHORIZATIONS, a_resource(status))
+    set_answer(account, AUTHORIZATIONS, a_resource(status))
     assert account.look_up(payment).verdict is verdict
-    claimed = account.written_down(payment)
-    say(account, AUTHORIZATIONS, a_resource(status))
+    claimed = account.with_recorded_send(payment)
+    set_answer(account, AUTHORIZATIONS, a_resource(status))
     answer = account.provider.send(claimed)
     # The call after the read releases the amount on hold.
     sends = verdict is Verdict.ABSENT
     assert answer.verdict is (Verdict.SUCCEEDED if sends else verdict)
-    assert account.moved(payment) == ([1999] if sends else [])
+    assert account.moved_amounts(payment) == ([1999] if sends else [])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_an_authorization_voided_at_its_end_has_expired(
     payment = capture(account.held())
     voided = a_resource("VOIDED", update_time=at, expiration_time=ENDS)
     for operation in payment.operations:
-        say(account, ORDERS, an_order("authorizations", voided))
+        set_answer(account, ORDERS, an_order("authorizations", voided))
         assert account.look_up(payment, operation).verdict is verdict
 
 
@@ -155,11 +156,11 @@ def test_a_capture_is_read_by_its_status(
     account: Account, status: str, verdict: Verdict
 ) -> None:
     payment = capture(account.held())
-    claimed = account.written_down(payment)
+    claimed = account.with_recorded_send(payment)
     said = a_resource(status, invoice_id=payment.operations[-1].id)
     account.simulator.arm_answer(201, said, DEBUG_ID)
     answer = account.provider.send(claimed)
-    say(account, ORDERS, an_order("captures", said))
+    set_answer(account, ORDERS, an_order("captures", said))
     for each in (answer, account.look_up(payment)):
         assert each.verdict is verdict
         assert each.refs == {"capture": "2CANNED"}
@@ -180,7 +181,7 @@ def test_a_refund_is_read_by_its_status(
     account: Account, status: str, verdict: Verdict
 ) -> None:
     payment = refund(account.charged())
-    claimed = account.written_down(payment)
+    claimed = account.with_recorded_send(payment)
     said = a_resource(
         status,
         invoice_id=payment.operations[-1].id,
@@ -188,7 +189,7 @@ def test_a_refund_is_read_by_its_status(
     )
     account.simulator.arm_answer(201, said, DEBUG_ID)
     answer = account.provider.send(claimed)
-    say(account, ORDERS, an_order("refunds", said))
+    set_answer(account, ORDERS, an_order("refunds", said))
     for each in (answer, account.look_up(payment)):
         assert each.verdict is verdict
         assert each.refs == {"refund": "2CANNED"}
@@ -210,7 +211,7 @@ def test_the_object_of_a_failed_send_does_not_hide_that_of_the_resend(
     invoice = payment.operations[-1].id
     resources = [a_resource(one, id=f"2{one}", invoice_id=invoice) for one in made]
     order = an_order(f"{name}s", *resources)
-    say(account, ORDERS, {**order, "intent": kind.upper()})
+    set_answer(account, ORDERS, {**order, "intent": kind.upper()})
     seen = account.look_up(payment)
     assert (seen.verdict, seen.refs[name]) == (Verdict.SUCCEEDED, "2COMPLETED")
 
@@ -218,7 +219,7 @@ def test_the_object_of_a_failed_send_does_not_hide_that_of_the_resend(
 def test_two_objects_that_were_not_refused_need_review(account: Account) -> None:
     payment = refund(account.charged())
     made = a_resource("COMPLETED", invoice_id=payment.operations[-1].id)
-    say(account, ORDERS, an_order("refunds", made, {**made, "id": "2OTHER"}))
+    set_answer(account, ORDERS, an_order("refunds", made, {**made, "id": "2OTHER"}))
     with pytest.raises(NeedsReview) as caught:
         account.look_up(payment)
     assert caught.value.detail == "made_twice"
@@ -231,6 +232,6 @@ def test_a_charge_whose_capture_was_under_review_is_found_when_it_ends(
     pending = {"captures": [a_resource("PENDING")]}
     unit = {"reference_id": "default", "payments": pending}
     order = {"id": "1ORDER", "status": "COMPLETED", "purchase_units": [unit]}
-    say(account, ORDERS, order)
+    set_answer(account, ORDERS, order)
     assert account.look_up(payment).verdict is Verdict.PENDING
     assert account.look_up(payment).verdict is Verdict.SUCCEEDED

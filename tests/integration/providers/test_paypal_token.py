@@ -27,7 +27,7 @@ from domain.payments.submission import ProviderName
 from providers.paypal.adapter import PayPal
 from runtime import container
 from runtime.settings import Settings
-from tests.suites.accounts import a_payment, written_down
+from tests.suites.accounts import a_payment, with_recorded_send
 from tests.support.recording_server import (
     PATIENCE,
     Canned,
@@ -55,7 +55,7 @@ def ours(make_paypal: MakePayPal, paypal_wire: Wire) -> PayPal:
 
 def send(paypal: PayPal) -> Answer:
     """Charge a new payment."""
-    return paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+    return paypal.send(with_recorded_send(paypal, a_payment(method="vault_ok")))
 
 
 def paths(wire: Wire) -> list[str]:
@@ -74,7 +74,7 @@ def test_all_calls_of_an_account_share_one_token(
         ours = container.open_adapters(settings, database, connections=1).for_account(
             account
         )
-        written = written_down(ours.provider, a_payment(method="vault_ok"))
+        written = with_recorded_send(ours.provider, a_payment(method="vault_ok"))
         assert ours.provider.send(written).verdict is Verdict.SUCCEEDED
         assert ours.statement.list_page(now - timedelta(minutes=1), now, None)
         with pytest.raises(OutcomeUnknown):
@@ -109,7 +109,7 @@ def test_a_token_forgotten_by_paypal_is_renewed_once_and_charges_once(
 ) -> None:
     send(ours)
     paypal_simulator.forget_tokens()
-    payment = written_down(ours, a_payment(method="vault_ok"))
+    payment = with_recorded_send(ours, a_payment(method="vault_ok"))
     assert ours.send(payment).verdict is Verdict.SUCCEEDED
     assert paths(paypal_wire)[2:] == [ORDERS, TOKEN, ORDERS]
     assert len(paypal_simulator.movements(payment)) == 1
@@ -120,7 +120,7 @@ def test_a_401_that_lasts_asks_for_one_new_token_and_ends_misconfigured(
 ) -> None:
     refusal = {"name": "AUTHENTICATION_FAILURE", "message": "No."}
     paypal_wire.canned[ORDERS] = [Canned(401, refusal, {"PayPal-Debug-Id": "f01"})]
-    payment = written_down(ours, a_payment(method="vault_ok"))
+    payment = with_recorded_send(ours, a_payment(method="vault_ok"))
     with pytest.raises(Misconfigured) as caught:
         ours.send(payment)
     assert caught.value.detail == "authentication_failure"
@@ -281,7 +281,7 @@ def all_at_once(
     started = threading.Semaphore(0)
 
     def charge() -> Answer:
-        payment = written_down(paypal, a_payment(method="vault_ok"))
+        payment = with_recorded_send(paypal, a_payment(method="vault_ok"))
         started.release()
         return paypal.send(payment)
 

@@ -12,7 +12,7 @@ from domain.errors import NotSent, OutcomeUnknown
 from domain.payments.answer import Verdict
 from domain.payments.payment import Payment
 from providers.paypal.adapter import PayPal
-from tests.suites.accounts import a_payment, written_down
+from tests.suites.accounts import a_payment, with_recorded_send
 from tests.support.recording_server import Canned, Wire
 from tests.support.simulator_control import (
     ORDERS,
@@ -27,7 +27,7 @@ from tests.support.simulator_process import eventually
 
 def charge_of(paypal: PayPal) -> Payment:
     """A payment by a vaulted token, its send written down."""
-    return written_down(paypal, a_payment(method="vault_ok"))
+    return with_recorded_send(paypal, a_payment(method="vault_ok"))
 
 
 def test_an_order_whose_connection_is_refused_after_the_token_was_not_sent(
@@ -87,7 +87,7 @@ def test_the_stored_request_arrives_under_its_key(
     make_paypal: MakePayPal, paypal_wire: Wire, paypal_simulator: Simulator
 ) -> None:
     paypal = make_paypal(paypal_wire.url)
-    payment = written_down(
+    payment = with_recorded_send(
         paypal, a_payment(method="vault_ok", description="Zwölf Äpfel & eine Birne")
     )
     paypal.send(payment)
@@ -109,7 +109,7 @@ def test_each_call_is_reported_without_ids(
     paypal: PayPal, paypal_simulator: Simulator, calls: Calls
 ) -> None:
     paypal.send(charge_of(paypal))
-    paypal.send(written_down(paypal, a_payment(method="vault_declined")))
+    paypal.send(with_recorded_send(paypal, a_payment(method="vault_declined")))
     order = f"POST {ORDERS}"
     assert calls.seen == [(f"POST {TOKEN}", "2xx"), (order, "2xx"), (order, "4xx")]
 

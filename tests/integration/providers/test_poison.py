@@ -215,7 +215,7 @@ class At:
 
     def sends(self, payment: Payment) -> Scene:
         """Sends the next operation."""
-        claimed = self.account.written_down(payment)
+        claimed = self.account.with_recorded_send(payment)
         return lambda: self.provider.send(claimed), self._settles(claimed)
 
     def looks(self, payment: Payment) -> Scene:
@@ -225,16 +225,16 @@ class At:
 
     def lists(self) -> Scene:
         """Reads the statement of the last minutes."""
-        self.account.done(self.account.due(Kind.REFUND))
+        self.account.execute(self.account.due(Kind.REFUND))
         now = datetime.now(UTC)
         return (
             lambda: self.statement.list_page(now - MINUTE, now + MINUTE, None),
-            _is_told,
+            _check_storable,
         )
 
     def reads(self, payment: Payment) -> Scene:
         """Reads the provider's movements of a payment."""
-        return lambda: self.statement.for_payment(payment), _is_told
+        return lambda: self.statement.for_payment(payment), _check_storable
 
     def disputed(self, payment: Payment) -> Scene:
         """Reads a dispute and applies it to its payment."""
@@ -267,7 +267,7 @@ class At:
             bson.encode(event)
 
 
-def _is_told(found: Any) -> None:
+def _check_storable(found: Any) -> None:
     """Asserts that the result can be stored and printed."""
     sides: list[Movement | UnreadableEntry] = []
     if isinstance(found, StatementPage):
@@ -297,10 +297,10 @@ SCENES: Final[dict[str, Callable[[At], Scene]]] = {
     ),
     "look at a charge": lambda at: at.looks(at.account.charged()),
     "look at a refund": lambda at: at.looks(
-        at.account.done(at.account.due(Kind.REFUND))
+        at.account.execute(at.account.due(Kind.REFUND))
     ),
     "page": lambda at: at.lists(),
-    "payment": lambda at: at.reads(at.account.done(at.account.due(Kind.REFUND))),
+    "payment": lambda at: at.reads(at.account.execute(at.account.due(Kind.REFUND))),
     "dispute": lambda at: at.disputed(at.account.charged()),
 }
 

@@ -38,7 +38,7 @@ class TestFollowUps(FollowUpSuite):
 def test_the_ledger_names_the_operation_and_the_answer_names_the_call(
     account: Account, kind: Kind
 ) -> None:
-    claimed = account.written_down(account.due(kind))
+    claimed = account.with_recorded_send(account.due(kind))
     assert account.provider.send(claimed).request_id
     rows = account.simulator.movements(claimed)
     [row] = [
@@ -60,13 +60,13 @@ def test_an_error_does_not_quote_the_answer(account: Account, status: int) -> No
     # PayPal is called again after a 401.
     account.simulator.arm("answer", status=status, body=body, times=2)
     with pytest.raises(ProviderError) as caught:
-        account.provider.send(account.written_down(account.new()))
+        account.provider.send(account.with_recorded_send(account.new()))
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 
 @every_kind
 def test_a_failed_lookup_proves_nothing(account: Account, kind: Kind) -> None:
-    payment = account.done(account.due(kind))
+    payment = account.execute(account.due(kind))
     everything = {"method": "GET", "path": account.simulator.root}
     account.simulator.arm("answer", status=503, body="{}", match=everything)
     with pytest.raises(OutcomeUnknown):

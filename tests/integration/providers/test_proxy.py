@@ -56,7 +56,7 @@ def use_everything(settings: Settings, provider: ProviderName) -> None:
     """A charge, its lookup, and reads of payments, disputes and statements."""
     adapters = AdapterFactory(settings, connections=2).create_own(provider)
     asked = submission(provider=provider, payment_method=METHODS[provider])
-    new = payment(asked=asked)
+    new = payment(submitted=asked)
     body = adapters.provider.prepare(new, new.first_operation)
     answer = adapters.provider.send(sending(new, body=body))
     assert answer.verdict is Verdict.SUCCEEDED

@@ -66,32 +66,32 @@ def apply_lookup(account: Account, payment: Payment) -> Payment:
 def test_a_saved_card_pays_again_off_session(
     at_stripe: Account, ann: str, when: CaptureMethod
 ) -> None:
-    first = at_stripe.done(
+    first = at_stripe.execute(
         a_payment(customer=ann, setup_future_usage=OFF, capture=when)
     )
     saved = first.saved_method
     assert saved is not None and saved.id.startswith("pm_1") and saved.customer == ann
     for _ in range(2):
-        again = at_stripe.done(
+        again = at_stripe.execute(
             a_payment(method=saved.id, customer=ann, off_session=True)
         )
         assert again.first_operation.state is State.SUCCEEDED
         assert again.saved_method is None
-        assert at_stripe.moved(again) == [1999]
+        assert at_stripe.moved_amounts(again) == [1999]
 
 
 def test_a_card_is_saved_only_on_request(at_stripe: Account, ann: str) -> None:
-    assert at_stripe.done(a_payment(customer=ann)).saved_method is None
+    assert at_stripe.execute(a_payment(customer=ann)).saved_method is None
     declined = a_payment(
         method="pm_card_chargeDeclined", customer=ann, setup_future_usage=OFF
     )
-    assert at_stripe.done(declined).saved_method is None
+    assert at_stripe.execute(declined).saved_method is None
 
 
 def test_a_confirmed_card_is_saved_by_the_lookup_that_finds_it(
     at_stripe: Account, ann: str
 ) -> None:
-    waiting = at_stripe.done(
+    waiting = at_stripe.execute(
         a_payment(
             method="pm_card_authenticationRequiredOnSetup",
             customer=ann,
@@ -106,17 +106,17 @@ def test_a_confirmed_card_is_saved_by_the_lookup_that_finds_it(
     acts(waiting, outcome="succeed")
     paid = apply_lookup(at_stripe, waiting)
     assert paid.saved_method is not None
-    again = at_stripe.done(
+    again = at_stripe.execute(
         a_payment(method=paid.saved_method.id, customer=ann, off_session=True)
     )
-    assert at_stripe.moved(again) == [1999]
+    assert at_stripe.moved_amounts(again) == [1999]
 
 
 def test_a_payer_who_fails_to_authenticate_pays_nothing(
     at_stripe: Account, ann: str
 ) -> None:
     asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
-    waiting = at_stripe.done(at_stripe.done(asked))
+    waiting = at_stripe.execute(at_stripe.execute(asked))
     acts(waiting, outcome="fail")
     failed = apply_lookup(at_stripe, waiting)
     assert failed.first_operation.state is State.DECLINED
@@ -129,24 +129,24 @@ def test_a_lost_request_for_the_payer_is_found_by_repeating_it(
 ) -> None:
     payment = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
     if lost == "second":
-        payment = at_stripe.done(payment)
+        payment = at_stripe.execute(payment)
     at_stripe.simulator.arm("commit_then_drop")
-    unknown = at_stripe.done(payment)
+    unknown = at_stripe.execute(payment)
     assert unknown.first_operation.state is State.UNKNOWN
     if lost == "second":
         assert (
             apply_lookup(at_stripe, unknown).first_operation.state
             is State.REQUIRES_ACTION
         )
-    found = at_stripe.done(unknown)
-    waiting = at_stripe.done(found) if lost == "first" else found
+    found = at_stripe.execute(unknown)
+    waiting = at_stripe.execute(found) if lost == "first" else found
     assert waiting.next_action is not None
 
 
 def test_a_payment_without_a_return_url_shows_why_it_waits(
     at_stripe: Account, ann: str
 ) -> None:
-    stuck = at_stripe.done(a_payment(method=SECURE, customer=ann, off_session=True))
+    stuck = at_stripe.execute(a_payment(method=SECURE, customer=ann, off_session=True))
     assert stuck.first_operation.state is State.REQUIRES_ACTION
     assert "return_url" in (stuck.first_operation.waiting_for or "")
     assert stuck.last_error is not None
@@ -165,26 +165,26 @@ def test_a_saved_wallet_pays_again_without_its_payer(
         return_url=BACK,
         capture=when,
     )
-    waiting = at_paypal.done(asked)
+    waiting = at_paypal.execute(asked)
     assert (waiting.first_operation.state, waiting.saved_method) == (
         State.REQUIRES_ACTION,
         None,
     )
     acts(waiting, outcome="approve")
-    paid = at_paypal.done(apply_lookup(at_paypal, waiting))
+    paid = at_paypal.execute(apply_lookup(at_paypal, waiting))
     saved = paid.saved_method
     assert saved is not None and saved.customer == "payer42"
     assert at_paypal.look_up(paid, paid.first_operation).saved_method == saved
-    again = at_paypal.done(a_payment(method=saved.id, off_session=True))
+    again = at_paypal.execute(a_payment(method=saved.id, off_session=True))
     assert again.first_operation.state is State.SUCCEEDED
-    assert at_paypal.moved(again) == [1999]
+    assert at_paypal.moved_amounts(again) == [1999]
 
 
 def test_a_token_is_on_no_timeline_and_in_no_log(
     at_stripe: Account, ann: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="providers"):
-        paid = at_stripe.done(a_payment(customer=ann, setup_future_usage=OFF))
+        paid = at_stripe.execute(a_payment(customer=ann, setup_future_usage=OFF))
     assert paid.saved_method is not None
     timeline = str([dict(event.data) for event in paid.pending_events])
     for token in (paid.saved_method.id, ann):

@@ -16,7 +16,7 @@ from domain.payments.payment import Payment
 from domain.payments.states import State, Status
 from domain.payments.submission import CaptureMethod
 from providers.stripe.adapter import Stripe
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.suites.accounts import a_payment, capture, refund, void, with_recorded_send
 from tests.support.provider_accounts import STRIPE_METHODS, Account
 from tests.support.simulator_control import MakeStripe, Simulator
 from tests.support.simulator_process import simulator
@@ -30,7 +30,7 @@ def at_stripe(stripe: Stripe, stripe_simulator: Simulator) -> Account:
 
 def held(account: Account, method: str = "pm_card_visa") -> Payment:
     """19.99 USD on hold that allow several captures."""
-    return account.done(
+    return account.execute(
         a_payment(method=method, capture=CaptureMethod.MANUAL, multicapture=True)
     )
 
@@ -50,7 +50,7 @@ def test_parts_are_captured_until_one_is_final(at_stripe: Account) -> None:
     payment = held(at_stripe)
     assert payment.may_capture_in_parts
     for amount, final in ((500, False), (700, False), (99, True)):
-        payment = at_stripe.done(capture(payment, amount, final=final))
+        payment = at_stripe.execute(capture(payment, amount, final=final))
         assert payment.operations[-1].state is State.SUCCEEDED
     assert (payment.status, payment.captured) == (Status.CAPTURED, 1299)
     assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
@@ -72,13 +72,13 @@ def test_parts_are_captured_until_one_is_final(at_stripe: Account) -> None:
 def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
     payment = held(at_stripe)
     for amount in (500, 1499):
-        payment = at_stripe.done(capture(payment, amount))
+        payment = at_stripe.execute(capture(payment, amount))
     fees = [one.fee for one in payment.operations[1:]]
     assert None not in fees and len(set(fees)) == 2
     looks = [at_stripe.look_up(payment, one).fee for one in payment.operations[1:]]
     assert looks == fees
     # A refund has a balance transaction of its own.
-    back = at_stripe.done(refund(payment, 500))
+    back = at_stripe.execute(refund(payment, 500))
     looks = [at_stripe.look_up(back, one).fee for one in payment.operations[1:]]
     assert looks == fees
 
@@ -89,7 +89,7 @@ def test_a_part_with_an_unreadable_balance_lacks_only_its_fee(
 ) -> None:
     payment = held(at_stripe)
     for amount in (500, 1499):
-        payment = at_stripe.done(capture(payment, amount))
+        payment = at_stripe.execute(capture(payment, amount))
     at_stripe.simulator.arm(
         "answer",
         status=status,
@@ -105,12 +105,12 @@ def test_a_part_with_an_unreadable_balance_lacks_only_its_fee(
 def test_a_capture_with_a_lost_answer_is_distinguished_from_an_equal_one(
     at_stripe: Account,
 ) -> None:
-    payment = at_stripe.done(capture(held(at_stripe), 500))
+    payment = at_stripe.execute(capture(held(at_stripe), 500))
     at_stripe.simulator.arm("drop")
-    never = at_stripe.done(capture(payment, 500))
+    never = at_stripe.execute(capture(payment, 500))
     assert at_stripe.look_up(never).verdict is Verdict.ABSENT
     at_stripe.simulator.arm("commit_then_drop")
-    lost = at_stripe.done(capture(payment, 500))
+    lost = at_stripe.execute(capture(payment, 500))
     assert lost.operations[-1].state is State.UNKNOWN
     seen = at_stripe.look_up(lost)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(500, "USD"))
@@ -120,18 +120,18 @@ def test_a_capture_with_a_lost_answer_is_distinguished_from_an_equal_one(
 def test_a_lost_part_is_found_after_others_have_been_captured(
     at_stripe: Account,
 ) -> None:
-    payment = at_stripe.done(capture(held(at_stripe), 500))
+    payment = at_stripe.execute(capture(held(at_stripe), 500))
     at_stripe.simulator.arm("commit_then_drop")
-    lost = at_stripe.done(capture(payment, 700))
+    lost = at_stripe.execute(capture(payment, 700))
     second = lost.operations[-1]
     assert second.state is State.UNKNOWN
     # Its resend is due after the next capture.
     later = replace(second, due_at=datetime.now(UTC) + timedelta(hours=1))
     waiting = replace(lost, operations=(*lost.operations[:-1], later))
-    done = at_stripe.done(capture(waiting, 799))
+    done = at_stripe.execute(capture(waiting, 799))
     assert (done.operations[-1].state, done.captured) == (State.SUCCEEDED, 1299)
     assert found(at_stripe, done, second) == Money(700, "USD")
-    again = at_stripe.done(done)
+    again = at_stripe.execute(done)
     assert (again.captured, again.status) == (1999, Status.CAPTURED)
     assert [amount for _, amount in kinds(at_stripe, again)] == [1999, 500, 700, 799]
 
@@ -139,12 +139,12 @@ def test_a_lost_part_is_found_after_others_have_been_captured(
 def test_a_void_after_a_partial_capture_releases_the_rest(
     at_stripe: Account,
 ) -> None:
-    part = at_stripe.done(capture(held(at_stripe), 500))
+    part = at_stripe.execute(capture(held(at_stripe), 500))
     at_stripe.simulator.arm("commit_then_drop")
-    lost = at_stripe.done(void(part))
+    lost = at_stripe.execute(void(part))
     assert lost.operations[-1].state is State.UNKNOWN
     assert at_stripe.look_up(lost).verdict is Verdict.SUCCEEDED
-    voided = at_stripe.done(lost)
+    voided = at_stripe.execute(lost)
     assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
     assert (voided.status, voided.captured) == (Status.CAPTURED, 500)
     assert kinds(at_stripe, voided)[1:] == [("capture", 500), ("void", 1499)]
@@ -155,27 +155,27 @@ def test_a_void_after_a_partial_capture_releases_the_rest(
 def test_a_capture_after_the_release_of_the_rest_moves_no_money(
     at_stripe: Account,
 ) -> None:
-    part = at_stripe.done(capture(held(at_stripe), 500))
-    at_stripe.done(void(part))
+    part = at_stripe.execute(capture(held(at_stripe), 500))
+    at_stripe.execute(void(part))
     late = capture(part, 700)
     with pytest.raises(LookupRequired):
-        at_stripe.provider.send(at_stripe.written_down(late))
-    assert at_stripe.look_up(at_stripe.done(late)).verdict is Verdict.EXPIRED
-    assert at_stripe.moved(late) == []
+        at_stripe.provider.send(at_stripe.with_recorded_send(late))
+    assert at_stripe.look_up(at_stripe.execute(late)).verdict is Verdict.EXPIRED
+    assert at_stripe.moved_amounts(late) == []
 
 
 def test_an_external_capture_is_not_mistaken_for_ours(
     at_stripe: Account,
 ) -> None:
-    part = at_stripe.done(capture(held(at_stripe), 500))
+    part = at_stripe.execute(capture(held(at_stripe), 500))
     assert part.hold is not None
     # Another program captures the rest by the same account.
     theirs = replace(part, hold=replace(part.hold, multicapture=False))
-    at_stripe.done(capture(theirs))
+    at_stripe.execute(capture(theirs))
     ours = capture(part, 700)
     with pytest.raises(LookupRequired):
-        at_stripe.provider.send(at_stripe.written_down(ours))
-    seen = at_stripe.look_up(at_stripe.done(ours))
+        at_stripe.provider.send(at_stripe.with_recorded_send(ours))
+    seen = at_stripe.look_up(at_stripe.execute(ours))
     assert seen.verdict is Verdict.DECLINED
     assert [(one.money.minor, one.final) for one in seen.external_movements] == [
         (1499, True)
@@ -186,10 +186,10 @@ def test_an_external_capture_is_not_mistaken_for_ours(
 def test_captured_parts_are_refunded_while_the_rest_is_on_hold(
     at_stripe: Account,
 ) -> None:
-    payment = at_stripe.done(capture(held(at_stripe), 500))
-    payment = at_stripe.done(refund(payment, 500))
+    payment = at_stripe.execute(capture(held(at_stripe), 500))
+    payment = at_stripe.execute(refund(payment, 500))
     assert payment.status is Status.PARTIALLY_REFUNDED
-    payment = at_stripe.done(capture(payment, 600))
+    payment = at_stripe.execute(capture(payment, 600))
     assert (payment.captured, payment.refunded, payment.capturable) == (1100, 500, 899)
 
 
@@ -199,11 +199,11 @@ def test_an_expired_rest_is_found_by_a_lookup_of_the_authorization(
     with simulator("stripe") as running:
         own = Simulator(running.url, "/v1/")
         account = Account(make_stripe(own.url), STRIPE_METHODS, own)
-        part = account.done(capture(held(account), 500))
+        part = account.execute(capture(held(account), 500))
         assert account.look_up(part, part.first_operation).verdict is Verdict.SUCCEEDED
         own.advance(7 * 86400 + 1)
         assert account.look_up(part, part.first_operation).verdict is Verdict.EXPIRED
-        whole = account.done(capture(held(account), 1999))
+        whole = account.execute(capture(held(account), 1999))
         assert (
             account.look_up(whole, whole.first_operation).verdict is Verdict.SUCCEEDED
         )
@@ -213,7 +213,7 @@ def test_a_total_below_our_captures_needs_review(
     stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account
 ) -> None:
     asked = capture(held(at_stripe), 500)
-    claimed = written_down(stripe, asked)
+    claimed = with_recorded_send(stripe, asked)
     body: dict[str, Any] = {
         "id": "pi_3canned",
         "object": "payment_intent",
@@ -235,7 +235,7 @@ def test_the_last_part_may_leave_an_intent_without_a_capturable_amount(
     stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account, status: str
 ) -> None:
     asked = capture(held(at_stripe), 1999)
-    claimed = written_down(stripe, asked)
+    claimed = with_recorded_send(stripe, asked)
     body = {
         "id": "pi_3canned",
         "object": "payment_intent",

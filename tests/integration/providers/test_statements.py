@@ -48,10 +48,10 @@ class ShopAccount:
         return self.account.charged()
 
     def declined(self) -> Payment:
-        return self.account.done(self.account.new("declines"))
+        return self.account.execute(self.account.new("declines"))
 
     def refunded(self, payment: Payment) -> Payment:
-        return self.account.done(refund(payment))
+        return self.account.execute(refund(payment))
 
     def forgotten(self, payment: Payment) -> Payment:
         refs = dict.fromkeys(payment.first_operation.refs, "none")

@@ -30,13 +30,13 @@ def account(stripe: Stripe, stripe_simulator: Simulator) -> Account:
     return Account(stripe, STRIPE_METHODS, stripe_simulator)
 
 
-def unheard(account: Account, payment: Payment, fault: str) -> Payment:
+def lose_answer(account: Account, payment: Payment, fault: str) -> Payment:
     """The payment after its next operation was sent without an answer."""
     account.simulator.arm(fault)
-    return account.done(payment)
+    return account.execute(payment)
 
 
-def say(account: Account, path: str, body: dict[str, Any]) -> None:
+def set_answer(account: Account, path: str, body: dict[str, Any]) -> None:
     """Sets the answer to the next read of that path."""
     account.simulator.arm(
         "answer", status=200, body=body, match={"method": "GET", "path": path}
@@ -52,10 +52,10 @@ def intent(payment: Payment, **fields: Any) -> dict[str, Any]:
 def test_an_intent_with_a_lost_answer_is_found_after_a_hundred_others(
     account: Account, kind: Kind
 ) -> None:
-    payment = unheard(account, account.due(kind), "commit_then_drop")
+    payment = lose_answer(account, account.due(kind), "commit_then_drop")
     assert payment.refs == {}
     for _ in range(101):
-        account.done(account.new("declines"))
+        account.execute(account.new("declines"))
     seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
     [row] = account.simulator.movements(payment)
@@ -64,14 +64,14 @@ def test_an_intent_with_a_lost_answer_is_found_after_a_hundred_others(
 
 
 def test_an_intent_missing_in_the_list_is_absent(account: Account) -> None:
-    payment = unheard(account, account.new(), "drop")
+    payment = lose_answer(account, account.new(), "drop")
     for _ in range(101):
-        account.done(account.new("declines"))
+        account.execute(account.new("declines"))
     assert account.look_up(payment).verdict is Verdict.ABSENT
 
 
 def test_a_decline_with_a_lost_answer_is_found(account: Account) -> None:
-    payment = unheard(account, account.new("declines"), "commit_then_drop")
+    payment = lose_answer(account, account.new("declines"), "commit_then_drop")
     seen = account.look_up(payment)
     assert seen.verdict is Verdict.DECLINED
     assert seen.failure is not None
@@ -95,7 +95,7 @@ def others(account: Account, pages: int, *, more: bool) -> None:
 def test_an_intent_missing_in_the_list_of_a_busy_account_is_absent(
     account: Account,
 ) -> None:
-    payment = unheard(account, account.new(), "drop")
+    payment = lose_answer(account, account.new(), "drop")
     others(account, 500, more=True)
     others(account, 1, more=False)
     assert account.look_up(payment).verdict is Verdict.ABSENT
@@ -104,7 +104,7 @@ def test_an_intent_missing_in_the_list_of_a_busy_account_is_absent(
 def test_an_endless_list_proves_nothing_and_needs_review(
     account: Account,
 ) -> None:
-    payment = unheard(account, account.new(), "drop")
+    payment = lose_answer(account, account.new(), "drop")
     others(account, 1000, more=True)
     with pytest.raises(NeedsReview) as caught:
         account.look_up(payment)
@@ -114,10 +114,10 @@ def test_an_endless_list_proves_nothing_and_needs_review(
 def test_a_refund_missing_among_the_first_hundred_is_not_absent(
     account: Account,
 ) -> None:
-    payment = unheard(account, refund(account.charged()), "drop")
+    payment = lose_answer(account, refund(account.charged()), "drop")
     other = {"id": "re_3other", "object": "refund", "metadata": {}}
     page = {"object": "list", "data": [other], "has_more": True, "url": "/v1/refunds"}
-    say(account, "/v1/refunds", page)
+    set_answer(account, "/v1/refunds", page)
     with pytest.raises(NeedsReview) as caught:
         account.look_up(payment)
     assert caught.value.detail == "too_many_refunds"
@@ -150,7 +150,7 @@ def test_an_intents_status_is_read_for_the_kind_of_operation(
 ) -> None:
     payment = account.held()
     payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
-    say(account, INTENTS, intent(payment, **fields))
+    set_answer(account, INTENTS, intent(payment, **fields))
     seen = account.look_up(payment)
     assert seen.verdict is verdict
     held = kind is Kind.AUTHORIZE and verdict is Verdict.SUCCEEDED
@@ -174,7 +174,7 @@ def test_a_status_that_does_not_fit_is_neither_success_nor_failure(
 ) -> None:
     payment = account.held()
     payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
-    say(account, INTENTS, intent(payment, **fields))
+    set_answer(account, INTENTS, intent(payment, **fields))
     with pytest.raises(raised) as caught:
         account.look_up(payment)
     assert caught.value.detail == detail
@@ -183,6 +183,6 @@ def test_a_status_that_does_not_fit_is_neither_success_nor_failure(
 def test_a_capture_is_identified_by_its_metadata(account: Account) -> None:
     payment = capture(account.held())
     ours = {"capture": payment.operations[-1].id}
-    say(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))
+    set_answer(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))
     seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))

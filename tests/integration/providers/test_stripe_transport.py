@@ -16,7 +16,7 @@ from domain.payments.answer import Verdict
 from providers.retry_unsent import RetryUnsent
 from providers.stripe.adapter import Stripe
 from providers.stripe.client import API_VERSION
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.suites.accounts import a_payment, capture, refund, void, with_recorded_send
 from tests.support.provider_accounts import STRIPE_METHODS, Account
 from tests.support.recording_server import Canned, Wire, refusing_port
 from tests.support.simulator_control import (
@@ -35,7 +35,7 @@ def test_a_retrying_adapter_tries_a_connection_three_times(
     with refusing_port() as url:
         stripe = RetryUnsent(make_stripe(url))
         with pytest.raises(NotSent):
-            stripe.send(written_down(stripe, a_payment()))
+            stripe.send(with_recorded_send(stripe, a_payment()))
     assert calls.seen == [(f"POST {INTENTS}", "none")] * 3
 
 
@@ -44,7 +44,7 @@ def test_a_retrying_adapter_sends_once_if_the_answer_is_lost(
 ) -> None:
     stripe_simulator.arm("commit_then_drop")
     stripe = RetryUnsent(make_stripe(stripe_simulator.url))
-    payment = written_down(stripe, a_payment())
+    payment = with_recorded_send(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
     assert len(calls.seen) == len(stripe_simulator.movements(payment)) == 1
@@ -57,7 +57,7 @@ def test_a_lost_answer_is_not_mistaken_for_an_earlier_refused_connection(
     stripe_simulator.arm("commit_then_drop")
     with refusing_port() as url:
         refused, answering = make_stripe(url), make_stripe(stripe_simulator.url)
-        payment = written_down(answering, a_payment())
+        payment = with_recorded_send(answering, a_payment())
         try:
             refused.send(payment)
         except NotSent:
@@ -75,7 +75,7 @@ def test_the_sdk_sends_once_and_does_not_retry(
     stripe_wire.canned[INTENTS] = [Canned(status, failure, headers)]
     stripe = make_stripe(stripe_wire.url)
     with pytest.raises(ProviderError):
-        stripe.send(written_down(stripe, a_payment()))
+        stripe.send(with_recorded_send(stripe, a_payment()))
     assert len(stripe_wire.requests) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_redirect_is_not_followed(
     away = {"Location": f"{stripe_simulator.url}{INTENTS}"}
     stripe_wire.canned[INTENTS] = [Canned(307, b"", away)]
     stripe = make_stripe(stripe_wire.url)
-    payment = written_down(stripe, a_payment())
+    payment = with_recorded_send(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
     assert len(stripe_wire.requests) == 1
@@ -98,7 +98,7 @@ def test_one_connection_serves_the_calls_of_all_threads(
     stripe = make_stripe(stripe_wire.url)
     for _ in range(4):
         with ThreadPoolExecutor(1) as thread:
-            sent = thread.submit(stripe.send, written_down(stripe, a_payment()))
+            sent = thread.submit(stripe.send, with_recorded_send(stripe, a_payment()))
             assert sent.result().verdict is Verdict.SUCCEEDED
     assert len(stripe_wire.requests) == 4
     assert stripe_wire.connections == 1
@@ -110,7 +110,7 @@ def test_a_connection_closed_between_two_calls_is_opened_again(
     stripe = make_stripe(stripe_wire.url)
     busy = {"error": {"type": "api_error", "message": "Busy."}}
     stripe_wire.canned[INTENTS] = [Canned(503, busy, close=True)]
-    payment = written_down(stripe, a_payment())
+    payment = with_recorded_send(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
     eventually(lambda: stripe_wire.open_connections == 0, "the connections are closed")
@@ -128,7 +128,10 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
 ) -> None:
     set_misleading_environment(monkeypatch, tmp_path)
     stripe = make_stripe(stripe_wire.url)
-    assert stripe.send(written_down(stripe, a_payment())).verdict is Verdict.SUCCEEDED
+    assert (
+        stripe.send(with_recorded_send(stripe, a_payment())).verdict
+        is Verdict.SUCCEEDED
+    )
     [request] = stripe_wire.requests
     assert request.headers["Authorization"].startswith("Bearer sk_test_")
 
@@ -137,7 +140,7 @@ def test_the_stored_request_arrives_under_its_key_and_version(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
     stripe = make_stripe(stripe_wire.url)
-    payment = written_down(
+    payment = with_recorded_send(
         stripe,
         a_payment(
             reference="order-7",
@@ -177,8 +180,8 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
 def test_each_call_is_reported_without_ids(
     stripe: Stripe, stripe_simulator: Simulator, calls: Calls
 ) -> None:
-    stripe.send(written_down(stripe, a_payment()))
-    stripe.send(written_down(stripe, a_payment(method="pm_nobody")))
+    stripe.send(with_recorded_send(stripe, a_payment()))
+    stripe.send(with_recorded_send(stripe, a_payment(method="pm_nobody")))
     assert calls.seen == [(f"POST {INTENTS}", "2xx"), (f"POST {INTENTS}", "4xx")]
 
 
@@ -187,7 +190,7 @@ def test_the_secret_key_is_not_logged_at_any_level(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     stripe = make_stripe(stripe_wire.url)
-    stripe.send(written_down(stripe, a_payment()))
+    stripe.send(with_recorded_send(stripe, a_payment()))
     [request] = stripe_wire.requests
     secret = request.headers["Authorization"].removeprefix("Bearer ")
     assert secret.startswith("sk_test_")
@@ -200,7 +203,7 @@ def test_the_sdk_sends_no_information_about_this_machine(
 ) -> None:
     stripe = make_stripe(stripe_wire.url)
     for _ in range(2):
-        stripe.send(written_down(stripe, a_payment()))
+        stripe.send(with_recorded_send(stripe, a_payment()))
     for request in stripe_wire.requests:
         assert "telemetry" not in str(request.headers).lower()
 
@@ -209,11 +212,11 @@ def test_every_call_names_its_api_version(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
     account = Account(make_stripe(stripe_wire.url), STRIPE_METHODS, stripe_simulator)
-    paid = account.done(refund(account.charged(), 700))
+    paid = account.execute(refund(account.charged(), 700))
     account.look_up(paid)
     account.look_up(paid, paid.first_operation)
-    account.done(capture(account.held()))
-    account.done(void(account.held()))
+    account.execute(capture(account.held()))
+    account.execute(void(account.held()))
     sent = [request.headers.get("Stripe-Version") for request in stripe_wire.requests]
     assert len(sent) == 8
     assert set(sent) == {API_VERSION}

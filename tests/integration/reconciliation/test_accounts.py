@@ -63,7 +63,7 @@ class Shop:
         provider, store = account.provider, self.day.workers[0].store
         method = METHODS[provider]["pays"]
         asked = submission(provider=provider, payment_method=method)
-        new = payment(99, asked=asked, now=container.clock() - WAKEUP_GRACE)
+        new = payment(99, submitted=asked, now=container.clock() - WAKEUP_GRACE)
         [kept] = store.insert_many(
             [replace(new, id=container.new_id("pay"), account=account)]
         )
@@ -122,9 +122,9 @@ def test_a_beat_compares_every_account_once_a_day_and_reports_the_differing_one(
     assert [one.account for one in made] == everyone
     assert [one.difference_count for one in made] == [0, 0, 1]
     assert shop.daily() == [], "and the next ones tomorrow"
-    [told] = logged_errors(caplog)
-    assert (told["event"], told["account"]) == ("reconciliation_differs", account.id)
-    assert told["ref"] == ref
+    [error] = logged_errors(caplog)
+    assert (error["event"], error["account"]) == ("reconciliation_differs", account.id)
+    assert error["ref"] == ref
 
     stored = Reconciliations(shop.day.database, shop.day.settings.mode).list_last()
     assert stored == made
@@ -163,8 +163,8 @@ def test_an_account_with_unreadable_books_delays_no_other(
     caplog.clear()
     made = shop.daily()
     assert [one.account.id for one in made] == ["stripe", "paypal"]
-    [told] = logged_errors(caplog)
-    assert (told["event"], told["account"]) == ("reconciliation_failed", refused.id)
+    [error] = logged_errors(caplog)
+    assert (error["event"], error["account"]) == ("reconciliation_failed", refused.id)
 
 
 def test_the_command_compares_all_accounts_or_the_named_one(

@@ -76,8 +76,8 @@ def test_one_of_many_beats_makes_the_report_which_is_stored_logged_and_measured(
     stored = Reconciliations(shop.database, Mode.TEST).list_last()
     assert stored == [differing, agreeing]
     errors = logged_errors(caplog)
-    [told] = [(one["event"], one["reason"], one["ref"]) for one in errors]
-    assert told == ("reconciliation_differs", "theirs_alone", ref)
+    [reported] = [(one["event"], one["reason"], one["ref"]) for one in errors]
+    assert reported == ("reconciliation_differs", "theirs_alone", ref)
 
     open = MongoDifferences(shop.database, Mode.TEST)
     exporter.show_reports(stored, open.count_open())

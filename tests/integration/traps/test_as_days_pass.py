@@ -23,7 +23,7 @@ POLLED = timedelta(hours=2)
 def test_paypal_201_with_a_declined_capture_is_no_success(bench: Workbench) -> None:
     payment_id = bench.pay("paypal", payment_method="vault_capture_declined")
     assert bench.work(payment_id).status is Status.FAILED
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def test_paypal_201_with_a_pending_capture_is_no_success(bench: Workbench) -> None:
@@ -33,7 +33,7 @@ def test_paypal_201_with_a_pending_capture_is_no_success(bench: Workbench) -> No
     assert "PayPal" in (waiting.first_operation.waiting_for or "")
     bench.pass_time(2 * DAY)
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])
@@ -46,8 +46,8 @@ def test_paypal_approved_and_the_browser_never_comes_back(
     ended = bench.work(payment_id).status
     kind = "charge" if capture == "automatic" else "authorize"
     assert ended is (Status.CAPTURED if kind == "charge" else Status.AUTHORIZED)
-    assert bench.moved(payment_id) == [(kind, 1999)]
-    assert bench.shown(payment_id)["next_action"] is None
+    assert bench.list_movements(payment_id) == [(kind, 1999)]
+    assert bench.fetch(payment_id)["next_action"] is None
 
 
 def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) -> None:
@@ -56,7 +56,7 @@ def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) ->
     bench.lose_answer("paypal")
     bench.pass_time(POLLED)
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> None:
@@ -71,7 +71,7 @@ def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> N
     ), "it may be on its way"
     bench.pass_time(ABSENCE_PROOF_DELAY)
     assert bench.work(payment_id).status is Status.EXPIRED
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def test_an_order_forgotten_by_paypal_proves_nothing_by_itself(
@@ -104,14 +104,14 @@ def test_an_order_with_a_lost_answer_still_asks_its_payer(
     bench.pass_time(POLLED)
     kind = "charge" if capture == "automatic" else "authorize"
     assert bench.work(payment_id).first_operation.moved == 1999
-    assert bench.moved(payment_id) == [(kind, 1999)]
+    assert bench.list_movements(payment_id) == [(kind, 1999)]
 
 
 def test_paypal_never_approved_expires(bench: Workbench) -> None:
     payment_id = _waits_for_approval(bench)
     bench.pass_time(timedelta(hours=4))
     assert bench.work(payment_id).status is Status.EXPIRED
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_3d_secure_and_the_browser_never_comes_back(
         return_url="https://shop.example/back",
     )
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
-    page = bench.shown(payment_id)["next_action"]["url"]
+    page = bench.fetch(payment_id)["next_action"]["url"]
     assert requests.post(page, json={"outcome": outcome}, timeout=10).ok
     bench.pass_time(POLLED)
     assert bench.work(payment_id).status is status
     moved = [("charge", 1999)] if status is Status.CAPTURED else []
-    assert bench.moved(payment_id) == moved
+    assert bench.list_movements(payment_id) == moved
 
 
 def test_3d_secure_without_a_return_url_explains_itself_and_can_be_voided(
@@ -138,12 +138,12 @@ def test_3d_secure_without_a_return_url_explains_itself_and_can_be_voided(
 ) -> None:
     payment_id = bench.pay(payment_method="pm_card_authenticationRequired")
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     assert shown["next_action"] is None
     assert shown["last_error"]["code"] == "return_url_missing"
-    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").status_code == 202
     assert bench.work(payment_id).status is Status.CANCELED
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> None:
@@ -151,7 +151,7 @@ def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> No
     payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
     waiting = bench.work(payment_id)
     assert waiting.status is Status.REQUIRES_ACTION
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     intent = waiting.refs["payment_intent"]
     assert shown["next_action"] == {
         "type": "instructions",
@@ -160,20 +160,20 @@ def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> No
     assert shown["last_error"] is None
     _end_voucher(bench, payment_id, "succeed")
     assert bench.stored(payment_id).status is Status.CAPTURED
-    assert bench.shown(payment_id)["next_action"] is None
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.fetch(payment_id)["next_action"] is None
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_an_expired_voucher_expires_its_payment(bench: Workbench) -> None:
     payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
     bench.work(payment_id)
     _end_voucher(bench, payment_id, "fail")
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     assert (shown["status"], shown["next_action"]) == ("expired", None)
     error = shown["last_error"]
     assert (error["code"], error["retryable"]) == ("instructions_expired", True)
     assert shown["operations"][0]["state"] == "expired"
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def _end_voucher(bench: Workbench, payment_id: str, outcome: str) -> None:
@@ -193,11 +193,11 @@ def test_a_payment_without_its_payer_can_be_voided(bench: Workbench) -> None:
     )
     page = bench.work(payment_id).next_action
     assert page is not None
-    assert bench.ask(payment_id, "void").status_code == 202
-    assert bench.ask(payment_id, "void").json()["reason"] == "void_under_way"
+    assert bench.request(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").json()["reason"] == "void_under_way"
     assert bench.work(payment_id).status is Status.CANCELED
     requests.post(page.url, json={"outcome": "succeed"}, timeout=10)
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def test_a_payer_who_agrees_before_the_void_has_paid(bench: Workbench) -> None:
@@ -207,12 +207,12 @@ def test_a_payer_who_agrees_before_the_void_has_paid(bench: Workbench) -> None:
     )
     page = bench.work(payment_id).next_action
     assert page is not None
-    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").status_code == 202
     assert requests.post(page.url, json={"outcome": "succeed"}, timeout=10).ok
     ended = bench.work(payment_id)
     assert ended.operations[-1].state is State.DECLINED
     assert ended.status is Status.CAPTURED, "its charge is looked up at once"
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_payment_being_authenticated_during_a_void_is_looked_up_at_once(
@@ -224,7 +224,7 @@ def test_a_payment_being_authenticated_during_a_void_is_looked_up_at_once(
         return_url="https://shop.example/back",
     )
     intent = bench.work(payment_id).refs["payment_intent"]
-    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").status_code == 202
     fields = {"status": "processing", "next_action": None}
     wanted = {"do": "overwrite", "id": intent, "fields": fields}
     assert bench.stripe.post("/_drift", wanted).status_code == 201
@@ -239,7 +239,7 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
         return_url="https://shop.example/back",
     )
     page = bench.work(payment_id).next_action
-    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").status_code == 202
     refusal = {"error": {"type": "invalid_request_error", "message": "No."}}
     bench.stripe.arm(
         do="answer",
@@ -258,16 +258,16 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
 @pytest.mark.parametrize("agrees", [False, True])
 def test_a_voided_order_is_never_captured(bench: Workbench, agrees: bool) -> None:
     payment_id = _waits_for_approval(bench)
-    page = bench.shown(payment_id)["next_action"]["url"]
-    assert bench.ask(payment_id, "void").status_code == 202
-    assert bench.shown(payment_id)["status"] == "canceled"
+    page = bench.fetch(payment_id)["next_action"]["url"]
+    assert bench.request(payment_id, "void").status_code == 202
+    assert bench.fetch(payment_id)["status"] == "canceled"
     if agrees:
         requests.post(
             page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
         )
     bench.pass_time(POLLED)
     assert bench.work(payment_id).status is Status.CANCELED
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
 
 
 def test_a_bank_debit_is_pending_for_days(bench: Workbench) -> None:
@@ -276,7 +276,7 @@ def test_a_bank_debit_is_pending_for_days(bench: Workbench) -> None:
     assert (waiting.first_operation.state, waiting.captured) == (State.PENDING, 0)
     bench.pass_time(5 * DAY)
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
@@ -305,7 +305,7 @@ def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
     [shown] = done.json()["operations"]
     assert (shown["amount"], done.json()["amount_captured"]) == (1500, 1500)
     before = bench.stored(payment_id)
-    refused = bench.ask(payment_id, "refunds")
+    refused = bench.request(payment_id, "refunds")
     assert refused.status_code == 409
     problem = refused.json()
     assert problem["reason"] == "provider_reference_unknown"
@@ -314,7 +314,7 @@ def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
     assert resolve(provider_reference=row["id"], amount=1499).status_code == 422
     named = resolve(provider_reference=row["id"])
     assert named.status_code == 200, named.text
-    assert bench.ask(payment_id, "refunds").status_code == 202
+    assert bench.request(payment_id, "refunds").status_code == 202
     after = bench.work(payment_id)
     assert (after.status, after.refunded) == (Status.REFUNDED, 1500)
     assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [1500]
@@ -359,7 +359,7 @@ def test_a_charge_resolved_with_a_reference_can_be_refunded(
     data = events[-1]["data"]
     assert (data["ref"], data["amount"]) == (row["id"], 1999)
     assert (data["by"], data["reason"]) == (operator.key.id, "seen there")
-    assert bench.ask(payment_id, "refunds", amount=700).status_code == 202
+    assert bench.request(payment_id, "refunds", amount=700).status_code == 202
     after = bench.work(payment_id)
     assert (after.refunded, after.operations[1].state) == (700, State.SUCCEEDED)
     assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [700]
@@ -379,20 +379,20 @@ def test_a_payer_action_answered_to_an_unknown_send_starts_no_new_attempt(
     }
     bench.paypal.arm(do="answer", status=422, body=body, match=path)
     assert bench.work(payment_id).first_operation.state is State.REVIEW
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_refund_that_fails_later_is_declined(bench: Workbench) -> None:
-    payment_id = bench.paid("paypal", payment_method="vault_refund_failed")
-    assert bench.ask(payment_id, "refunds").status_code == 202
+    payment_id = bench.complete_payment("paypal", payment_method="vault_refund_failed")
+    assert bench.request(payment_id, "refunds").status_code == 202
     assert bench.work(payment_id).operations[-1].state is State.PENDING
-    assert bench.ask(payment_id, "refunds").status_code == 409, "it is reserved"
+    assert bench.request(payment_id, "refunds").status_code == 409, "it is reserved"
     bench.pass_time(4 * DAY)
     after = bench.work(payment_id)
     assert after.operations[-1].state is State.DECLINED
     assert (after.status, after.refunded) == (Status.CAPTURED, 0)
-    assert bench.ask(payment_id, "refunds").status_code == 202
-    assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
+    assert bench.request(payment_id, "refunds").status_code == 202
+    assert [kind for kind, _ in bench.list_movements(payment_id)] == ["charge"]
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,10 @@ def test_an_authorization_expires_after_warnings(
     bench: Workbench, name: str, days: int, warned: list[int]
 ) -> None:
     """PayPal's also has a warning before the end of the days it honours."""
-    payment_id, warning_days = bench.paid(name, capture="manual"), list[int]()
+    payment_id, warning_days = (
+        bench.complete_payment(name, capture="manual"),
+        list[int](),
+    )
     for day in range(1, days):
         bench.pass_time(DAY)
         bench.work(payment_id)
@@ -416,7 +419,7 @@ def test_an_authorization_expires_after_warnings(
     bench.pass_time(DAY)
     assert bench.work(payment_id).status is Status.EXPIRED
     assert bench.event_types(payment_id)[-1] == "authorization.ended"
-    assert bench.ask(payment_id, "captures").status_code == 409
+    assert bench.request(payment_id, "captures").status_code == 409
 
 
 def _waits_for_approval(bench: Workbench, capture: str = "automatic") -> str:
@@ -432,7 +435,7 @@ def _waits_for_approval(bench: Workbench, capture: str = "automatic") -> str:
 
 def _approves(bench: Workbench, payment_id: str) -> None:
     """Approves as the payer, who then closes the browser."""
-    page = bench.shown(payment_id)["next_action"]["url"]
+    page = bench.fetch(payment_id)["next_action"]["url"]
     agreed = requests.post(
         page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
     )

@@ -30,7 +30,7 @@ def test_a_charge_with_a_lost_answer_is_made_once(
     payment_id = bench.pay(provider)
     bench.lose_answer(provider)
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
     assert bench.event_types(payment_id).count("attempt.sent") == 2
 
 
@@ -41,7 +41,7 @@ def test_worker_killed_around_any_write_or_send_charges_once(
     payment_id = bench.pay(provider)
     assert _worker_that_dies(bench, payment_id, boundary) == -signal.SIGKILL
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_worker_that_meets_no_boundary_lives(bench: Workbench) -> None:
@@ -75,7 +75,7 @@ def test_a_message_delivered_twice_at_once_charges_once(
 
             assert sum(threads.map(run, workers)) == 1
             assert bench.event_types(payment_id).count("attempt.sent") == 1
-            assert bench.moved(payment_id) == [("charge", 1999)]
+            assert bench.list_movements(payment_id) == [("charge", 1999)]
     assert bench.calls(provider, "POST") == ROUNDS
 
 
@@ -94,7 +94,7 @@ def test_a_provider_key_past_its_window_at_stripe(
     bench.pass_time(passed)
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.calls("stripe", "POST") == sent
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 @pytest.mark.parametrize("passed", [PAYPALS_HOURS, timedelta(hours=7)])
@@ -109,7 +109,7 @@ def test_a_provider_key_past_its_window_at_paypal(
     # PayPal cannot list orders, and the order's id is unknown: an operator decides.
     assert payment.first_operation.state is State.REVIEW
     assert bench.calls("paypal", "POST") == sent
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_window_counts_from_the_first_send_however_often_it_is_sent(
@@ -126,19 +126,19 @@ def test_a_window_counts_from_the_first_send_however_often_it_is_sent(
     bench.pass_time(half)
     bench.work(payment_id)
     assert bench.calls(provider, "POST") == sent == 2
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_paypal_keeps_the_key_of_a_refund_for_45_days(bench: Workbench) -> None:
-    payment_id = bench.paid("paypal")
+    payment_id = bench.complete_payment("paypal")
     bench.lose_answer("paypal", "/v2/payments/captures")
-    assert bench.ask(payment_id, "refunds").status_code == 202
+    assert bench.request(payment_id, "refunds").status_code == 202
     assert bench.step(payment_id).operations[-1].state is State.UNKNOWN
     sent = bench.calls("paypal", "POST")
     bench.pass_time(PAYPALS_45_DAYS)
     assert bench.work(payment_id).status is Status.REFUNDED
     assert bench.calls("paypal", "POST") == sent
-    assert bench.moved(payment_id) == [("charge", 1999), ("refund", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999), ("refund", 1999)]
 
 
 def test_a_replayed_500_is_resolved_by_a_lookup(bench: Workbench) -> None:
@@ -149,4 +149,4 @@ def test_a_replayed_500_is_resolved_by_a_lookup(bench: Workbench) -> None:
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.calls("stripe", "POST") == 2, "the send and its replay"
     assert bench.event_types(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]

@@ -41,13 +41,13 @@ def test_a_payer_asked_after_lost_answers_pays_once(
     bench.lose_answer("stripe", f"{CHARGES['stripe']}/{intent}/confirm")
     assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     assert shown["provider_refs"]["payment_intent"] == intent
-    assert bench.moved(payment_id) == []
+    assert bench.list_movements(payment_id) == []
     url = shown["next_action"]["url"]
     assert requests.post(url, json={"outcome": "succeed"}, timeout=10).ok
     assert bench.step(payment_id).status is Status.CAPTURED
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_an_off_session_payment_without_a_return_url_explains_itself_and_can_be_voided(
@@ -55,11 +55,11 @@ def test_an_off_session_payment_without_a_return_url_explains_itself_and_can_be_
 ) -> None:
     payment_id = charged_off_session(bench, SECURE)
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
-    shown = bench.shown(payment_id)
+    shown = bench.fetch(payment_id)
     assert shown["next_action"] is None
     assert shown["last_error"]["code"] == "authentication_required"
     assert "return_url" in shown["operations"][0]["waiting_for"]
-    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.request(payment_id, "void").status_code == 202
     bench.work(payment_id)
-    assert bench.shown(payment_id)["status"] == "canceled"
-    assert bench.moved(payment_id) == []
+    assert bench.fetch(payment_id)["status"] == "canceled"
+    assert bench.list_movements(payment_id) == []

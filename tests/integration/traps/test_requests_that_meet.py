@@ -35,7 +35,7 @@ def test_a_key_with_a_second_body_is_refused(bench: Workbench) -> None:
     refused = bench.submit(key="k", reference="order-1", amount=2000)
     assert refused.status_code == 422
     assert refused.json()["code"] == "idempotency_key_reused"
-    assert bench.shown(payment_id)["amount"] == 1999
+    assert bench.fetch(payment_id)["amount"] == 1999
 
 
 def test_same_order_with_another_key_while_the_first_is_unknown(
@@ -50,27 +50,27 @@ def test_same_order_with_another_key_while_the_first_is_unknown(
     assert refused.json()["payment"] == payment_id
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.submit(provider, reference="order-2").status_code == 202
-    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_two_equal_partial_refunds_with_two_keys_are_both_made(
     bench: Workbench, provider: str
 ) -> None:
-    payment_id = bench.paid(provider)
+    payment_id = bench.complete_payment(provider)
     for _ in range(2):
-        assert bench.ask(payment_id, "refunds", amount=500).status_code == 202
+        assert bench.request(payment_id, "refunds", amount=500).status_code == 202
     assert bench.work(payment_id).refunded == 1000
-    assert bench.moved(payment_id)[1:] == [("refund", 500)] * 2
+    assert bench.list_movements(payment_id)[1:] == [("refund", 500)] * 2
 
 
 def test_a_retried_partial_refund_is_made_once(bench: Workbench, provider: str) -> None:
-    payment_id = bench.paid(provider)
+    payment_id = bench.complete_payment(provider)
     bench.lose_answer(provider, "/v1/refunds" if provider == "stripe" else "/v2/")
     for _ in range(2):
-        asked = bench.ask(payment_id, "refunds", key="back", amount=500)
+        asked = bench.request(payment_id, "refunds", key="back", amount=500)
         assert asked.status_code == 202
         assert bench.work(payment_id).refunded == 500
-    assert bench.moved(payment_id)[1:] == [("refund", 500)]
+    assert bench.list_movements(payment_id)[1:] == [("refund", 500)]
 
 
 def test_a_capture_and_a_void_at_once_have_one_winner(
@@ -78,13 +78,13 @@ def test_a_capture_and_a_void_at_once_have_one_winner(
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
         for _ in range(ROUNDS):
-            payment_id = bench.paid(provider, capture="manual")
+            payment_id = bench.complete_payment(provider, capture="manual")
             jobs = ("captures", "void")
-            answers = threads.map(lambda job: bench.ask(payment_id, job), jobs)
+            answers = threads.map(lambda job: bench.request(payment_id, job), jobs)
             codes = dict(zip(jobs, (one.status_code for one in answers), strict=True))
             assert sorted(codes.values()) == [202, 409]
             ended = bench.work(payment_id).status
             won = "captures" if ended is Status.CAPTURED else "void"
             assert codes[won] == 202 and ended in (Status.CAPTURED, Status.VOIDED)
-            kinds = [kind for kind, _ in bench.moved(payment_id)]
+            kinds = [kind for kind, _ in bench.list_movements(payment_id)]
             assert kinds == ["authorize", "capture" if won == "captures" else "void"]

@@ -24,24 +24,26 @@ def test_a_wallet_that_paypal_saves_later_is_found_and_pays_again(
         capture=capture,
     )
     bench.work(payment_id)
-    page = bench.shown(payment_id)["next_action"]["url"]
+    page = bench.fetch(payment_id)["next_action"]["url"]
     agreed = {"outcome": "approve_saved_later"}
     requests.post(page, data=agreed, allow_redirects=False, timeout=10)
     bench.pass_time(PAYER.base_delay)
     paid = bench.work(payment_id)
     assert paid.status in (Status.CAPTURED, Status.AUTHORIZED)
-    assert paid.is_settled and bench.shown(payment_id)["saved_method"] is None
+    assert paid.is_settled and bench.fetch(payment_id)["saved_method"] is None
     assert paid.first_operation.due_at == bench.stored(payment_id).due_at is not None
-    moved = bench.moved(payment_id)
+    moved = bench.list_movements(payment_id)
     for _ in range(4):
         bench.pass_time(METHOD_SAVING.base_delay)
         bench.work(payment_id)
-    saved = bench.shown(payment_id)["saved_method"]
+    saved = bench.fetch(payment_id)["saved_method"]
     found = bench.stored(payment_id)
     assert saved is not None and found.first_operation.due_at is None
-    assert (found.status, bench.moved(payment_id)) == (paid.status, moved)
-    again = bench.paid("paypal", payment_method=saved["id"], off_session=True)
-    assert bench.moved(again) == [("charge", 1999)]
+    assert (found.status, bench.list_movements(payment_id)) == (paid.status, moved)
+    again = bench.complete_payment(
+        "paypal", payment_method=saved["id"], off_session=True
+    )
+    assert bench.list_movements(again) == [("charge", 1999)]
 
 
 def test_a_wallet_saved_at_once_needs_no_lookup(bench: Workbench) -> None:
@@ -52,12 +54,12 @@ def test_a_wallet_saved_at_once_needs_no_lookup(bench: Workbench) -> None:
         setup_future_usage="off_session",
     )
     bench.work(payment_id)
-    page = bench.shown(payment_id)["next_action"]["url"]
+    page = bench.fetch(payment_id)["next_action"]["url"]
     agreed = {"outcome": "approve"}
     requests.post(page, data=agreed, allow_redirects=False, timeout=10)
     bench.pass_time(PAYER.base_delay)
     assert bench.work(payment_id).due_at is None
-    assert bench.shown(payment_id)["saved_method"] is not None
+    assert bench.fetch(payment_id)["saved_method"] is not None
     bench.pass_time(timedelta(hours=1))
     calls = bench.calls("paypal", "GET")
     bench.work(payment_id)

@@ -18,13 +18,13 @@ AMOUNTS = (500, 700, 799)
 @pytest.fixture(params=["stripe", "paypal"])
 def held(bench: Workbench, request: pytest.FixtureRequest) -> str:
     """A payment of 19.99 USD on hold that allows several captures."""
-    return bench.paid(request.param, capture="manual", multicapture=True)
+    return bench.complete_payment(request.param, capture="manual", multicapture=True)
 
 
 def take(bench: Workbench, payment_id: str, amount: int, **more: Any) -> str:
     """Requests a capture that leaves the rest on hold; returns the operation's id."""
     asked = {"amount": amount, "final": False, **more}
-    answer = bench.ask(payment_id, "captures", **asked)
+    answer = bench.request(payment_id, "captures", **asked)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["operations"][-1]["id"])
 
@@ -52,7 +52,7 @@ def test_the_second_of_three_captures_loses_its_answer(
     lost = bench.step(held)
     assert [one.state for one in captures(lost)] == [State.SUCCEEDED, State.UNKNOWN]
     # The unknown capture keeps its reservation.
-    refused = bench.ask(held, "captures", amount=800, final=False)
+    refused = bench.request(held, "captures", amount=800, final=False)
     assert (refused.status_code, refused.json()["reason"]) == (
         409,
         "amount_exceeds_hold",
@@ -61,7 +61,9 @@ def test_the_second_of_three_captures_loses_its_answer(
     done = bench.work(held)
     assert done.status is Status.CAPTURED
     assert [one.moved for one in captures(done)] == list(AMOUNTS)
-    assert sorted(bench.moved(held)[1:]) == [("capture", each) for each in AMOUNTS]
+    assert sorted(bench.list_movements(held)[1:]) == [
+        ("capture", each) for each in AMOUNTS
+    ]
     sends = bench.event_types(held).count("attempt.sent")
     assert sends == 5, "the authorization, three captures, and the lost one again"
 
@@ -88,7 +90,7 @@ def test_a_lost_capture_past_its_window_is_identified_by_a_lookup(
     assert (done.captured, done.status) == (1999, Status.CAPTURED)
     assert bench.calls(provider, "POST") == sent
     assert [one.moved for one in captures(done)] == [700, 700, 599]
-    assert len(bench.moved(held)) == 4
+    assert len(bench.list_movements(held)) == 4
 
 
 def test_several_captures_are_refunded_by_operation(
@@ -97,13 +99,13 @@ def test_several_captures_are_refunded_by_operation(
     for amount in (500, 700):
         take(bench, held, amount)
         bench.work(held)
-    refused = bench.ask(held, "refunds")
+    refused = bench.request(held, "refunds")
     assert (refused.status_code, refused.json()["reason"]) == (409, "several_captures")
     for one in captures(bench.stored(held)):
-        assert bench.ask(held, "refunds", operation=one.id).status_code == 202
+        assert bench.request(held, "refunds", operation=one.id).status_code == 202
         bench.work(held)
     assert bench.stored(held).refunded == 1200
-    assert bench.moved(held)[-2:] == [("refund", 500), ("refund", 700)]
+    assert bench.list_movements(held)[-2:] == [("refund", 500), ("refund", 700)]
 
 
 def _quieten(bench: Workbench, payment_id: str, operation: str) -> None:
@@ -117,7 +119,7 @@ def _quieten(bench: Workbench, payment_id: str, operation: str) -> None:
 def test_a_capture_that_never_arrived_is_proven_absent_beside_one_that_did(
     bench: Workbench,
 ) -> None:
-    held = bench.paid(capture="manual", multicapture=True)
+    held = bench.complete_payment(capture="manual", multicapture=True)
     intent = bench.stored(held).refs["payment_intent"]
     path = f"/v1/payment_intents/{intent}/capture"
     bench.stripe.arm(do="replay_500", match={"method": "POST", "path": path})
@@ -131,30 +133,33 @@ def test_a_capture_that_never_arrived_is_proven_absent_beside_one_that_did(
     done = bench.work(held)
     assert [one.moved for one in captures(done)] == [500, 700]
     assert done.status is Status.PARTIALLY_CAPTURED
-    assert sorted(bench.moved(held)[1:]) == [("capture", 500), ("capture", 700)]
+    assert sorted(bench.list_movements(held)[1:]) == [
+        ("capture", 500),
+        ("capture", 700),
+    ]
 
 
 def test_a_partly_captured_hold_expires(bench: Workbench) -> None:
-    held = bench.paid(capture="manual", multicapture=True)
+    held = bench.complete_payment(capture="manual", multicapture=True)
     take(bench, held, 500)
     bench.work(held)
     for _ in range(3):
         bench.pass_time(timedelta(days=3))
         bench.work(held)
-    shown = bench.shown(held)
+    shown = bench.fetch(held)
     assert (shown["status"], shown["amount_captured"]) == ("captured", 500)
     assert shown["authorization"]["ended"] == "expired"
     assert shown["amount_capturable"] == 0
 
 
 def test_a_shop_sees_whether_several_captures_are_possible(bench: Workbench) -> None:
-    several = bench.paid(capture="manual", multicapture=True)
-    assert bench.shown(several)["authorization"]["multicapture"] is True
-    one = bench.paid(
+    several = bench.complete_payment(capture="manual", multicapture=True)
+    assert bench.fetch(several)["authorization"]["multicapture"] is True
+    one = bench.complete_payment(
         capture="manual", multicapture=True, payment_method="pm_card_unionpay"
     )
-    assert bench.shown(one)["authorization"]["multicapture"] is False
-    refused = bench.ask(one, "captures", amount=500, final=False)
+    assert bench.fetch(one)["authorization"]["multicapture"] is False
+    refused = bench.request(one, "captures", amount=500, final=False)
     assert (refused.status_code, refused.json()["reason"]) == (
         409,
         "releases_the_rest",

@@ -56,7 +56,7 @@ class Running:
             client.sendall(request)
             return read_all(client)
 
-    def told(self, request: bytes) -> dict[str, Any]:
+    def environment(self, request: bytes) -> dict[str, Any]:
         """The environment of ``echo``, for the only request on a connection."""
         found: dict[str, Any] = json.loads(self.ask(request).partition(b"\r\n\r\n")[2])
         return found
@@ -116,7 +116,7 @@ def request(rest: bytes, line: bytes = b"POST /a%20b?c=%20d HTTP/1.1") -> bytes:
 def test_the_application_gets_the_request_as_a_wsgi_environment(
     echoing: Running,
 ) -> None:
-    found = echoing.told(
+    found = echoing.environment(
         request(
             b"X-One: 1\r\nX-One: 2\r\nContent-Type: text/x\r\n"
             b"Content-Length: 3\r\n\r\nabc"
@@ -141,7 +141,7 @@ def test_the_application_gets_the_request_as_a_wsgi_environment(
 def test_a_body_in_chunks_is_joined_and_its_trailers_are_ignored(
     echoing: Running,
 ) -> None:
-    found = echoing.told(
+    found = echoing.environment(
         request(
             b"Transfer-Encoding: chunked\r\n\r\n"
             b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
@@ -153,13 +153,13 @@ def test_a_body_in_chunks_is_joined_and_its_trailers_are_ignored(
 
 
 def test_a_header_with_an_underscore_cannot_pass_for_another(echoing: Running) -> None:
-    found = echoing.told(request(b"X_Forwarded_For: 1.2.3.4\r\n\r\n"))
+    found = echoing.environment(request(b"X_Forwarded_For: 1.2.3.4\r\n\r\n"))
     assert "HTTP_X_FORWARDED_FOR" not in found
 
 
 def test_a_target_with_the_server_is_read_as_its_path(echoing: Running) -> None:
     for target, path in ((b"http://x/a/b", "/a/b"), (b"HTTP://x", "/")):
-        found = echoing.told(request(b"\r\n", b"GET " + target + b" HTTP/1.1"))
+        found = echoing.environment(request(b"\r\n", b"GET " + target + b" HTTP/1.1"))
         assert found["PATH_INFO"] == path
 
 
@@ -222,7 +222,7 @@ def test_an_incomplete_body_never_reaches_the_application(rest: bytes) -> None:
             client.sendall(request(rest))
             client.shutdown(socket.SHUT_WR)
             assert read_all(client) == b""
-        assert started.told(request(b"\r\n", b"GET / HTTP/1.1"))["body"] == ""
+        assert started.environment(request(b"\r\n", b"GET / HTTP/1.1"))["body"] == ""
     assert seen == ["GET"]
 
 
@@ -266,7 +266,7 @@ def test_headers_are_bounded_in_number_and_in_size(echoing: Running) -> None:
     for headers in (b"a: b\r\n" * 99, b"a: " + b"b" * 17_000 + b"\r\n"):
         answer = echoing.ask(request(headers + b"\r\n"))
         assert answer.startswith(b"HTTP/1.1 431 ")
-    assert echoing.told(request(b"a: b\r\n" * 98 + b"\r\n"))["HTTP_HOST"] == "x"
+    assert echoing.environment(request(b"a: b\r\n" * 98 + b"\r\n"))["HTTP_HOST"] == "x"
     # An endless one is refused before its deadline.
     answer = echoing.ask(b"GET / HTTP/1.1\r\nHost: " + b"x" * 100_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -298,7 +298,7 @@ def test_the_framing_of_a_body_is_bounded(
 
 def test_a_body_in_chunks_of_one_byte_is_read(echoing: Running) -> None:
     body = b"1\r\na\r\n" * 1000 + b"0\r\n\r\n"
-    found = echoing.told(request(b"Transfer-Encoding: chunked\r\n\r\n" + body))
+    found = echoing.environment(request(b"Transfer-Encoding: chunked\r\n\r\n" + body))
     assert found["body"] == "a" * 1000
 
 

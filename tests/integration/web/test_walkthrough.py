@@ -128,7 +128,7 @@ def trace(bench: Workbench) -> Trace:
             tasks.attempt_payments([payment_id], worker, urgent=True)
         operation = bench.stored(payment_id).first_operation
         assert operation.state is State.SUCCEEDED
-        assert bench.moved(payment_id) == [("charge", 1999)]
+        assert bench.list_movements(payment_id) == [("charge", 1999)]
     finally:
         assert isinstance(web.inbox, MongoWebhooks)
         web.inbox._webhooks.database.client.close()

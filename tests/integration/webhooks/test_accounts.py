@@ -63,7 +63,7 @@ class Shop:
             "url": receiver.url,
             "secret": secret or its.webhook_id or its.webhook_secrets[0],
         }
-        added = self.bench.work.at(account.provider).post("/_webhooks", target)
+        added = self.bench.work.simulator(account.provider).post("/_webhooks", target)
         assert added.status_code == 201, added.text
         return receiver
 
@@ -82,7 +82,7 @@ def shop(bench: WebhookWorkbench) -> Iterator[Shop]:
         yield Shop(bench, AccountsShop(bench.work), stack)
 
 
-def told_of(receiver: Receiver, account: StoredAccount, kind: str) -> SignedDelivery:
+def find_event(receiver: Receiver, account: StoredAccount, kind: str) -> SignedDelivery:
     """The first event of this type, addressed to the account's endpoint."""
     eventually(lambda: kind in receiver.types(), f"{kind} arrives")
     headers, body = receiver.received[receiver.types().index(kind)]
@@ -118,7 +118,7 @@ def test_a_webhook_of_an_account_settles_its_payment(shop: Shop, provider: str) 
     receiver = shop.listen(account)
     payment_id = shop.lost(provider)
     posts = work.calls(provider, "POST")
-    delivery = told_of(receiver, account, PAID[provider])
+    delivery = find_event(receiver, account, PAID[provider])
     shop.bench.deliver(delivery)
     assert shop.bench.status(delivery) is WebhookStatus.HANDLED
     after = work.stored(payment_id)
@@ -134,7 +134,7 @@ def test_the_same_event_is_refused_at_any_other_address(
     account, other = shop.add(provider), shop.add(provider)
     receiver = shop.listen(account)
     shop.lost(provider)
-    delivery = told_of(receiver, account, PAID[provider])
+    delivery = find_event(receiver, account, PAID[provider])
     refuses(shop.bench, replace(delivery, account=other.id), 401, "signature")
     refuses(shop.bench, replace(delivery, account=None), 401, "signature")
     assert shop.bench.post(delivery).status_code == 200
@@ -143,7 +143,7 @@ def test_the_same_event_is_refused_at_any_other_address(
 @BOTH
 def test_an_account_without_secrets_refuses_webhooks(shop: Shop, provider: str) -> None:
     account = shop.add(provider)
-    delivery = told_of(*_one(shop, account, provider), PAID[provider])
+    delivery = find_event(*_one(shop, account, provider), PAID[provider])
     without_secret = shop.accounts.add(provider)
     misdirected = replace(delivery, account=without_secret.id)
     refuses(shop.bench, misdirected, 401, "not_set_up")
@@ -154,7 +154,7 @@ def test_a_webhook_of_an_unknown_account_is_not_found(
     shop: Shop, provider: str
 ) -> None:
     account = shop.add(provider)
-    delivery = told_of(*_one(shop, account, provider), PAID[provider])
+    delivery = find_event(*_one(shop, account, provider), PAID[provider])
     other = shop.add("paypal" if provider == "stripe" else "stripe")
     names = [container.new_id("acct"), other.id, provider, "acct_1", f"{account.id}%0A"]
     for name in names:
@@ -168,7 +168,7 @@ def test_a_first_webhook_is_accepted_during_a_flood_of_made_up_accounts(
     shop: Shop, provider: str
 ) -> None:
     account = shop.add(provider)
-    delivery = told_of(*_one(shop, account, provider), PAID[provider])
+    delivery = find_event(*_one(shop, account, provider), PAID[provider])
     for _ in range(300):
         stranger = replace(delivery, account=container.new_id("acct"))
         assert shop.bench.post(stranger).status_code == 404
@@ -192,7 +192,7 @@ def test_a_rotated_secret_is_accepted_until_it_is_removed(
     shop: Shop,
 ) -> None:
     account = shop.add(secret="whsec_old")
-    delivery = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    delivery = find_event(*_one(shop, account, "stripe"), PAID["stripe"])
     assert shop.bench.post(delivery).status_code == 200
     new = signed(delivery, delivery.body, "whsec_new")
     assert shop.bench.post(new).status_code == 401
@@ -228,7 +228,7 @@ def test_an_address_takes_only_events_that_name_its_connected_account(
     name = f"acct_{uuid.uuid4().hex[:16]}"
     its = Credentials(webhook_secrets=("whsec_connect",))
     account = shop.accounts.add(connected_account=name, credentials=its)
-    delivery = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    delivery = find_event(*_one(shop, account, "stripe"), PAID["stripe"])
     assert delivery.event["account"] == name
     for named in (None, "acct_1032D82eZvKYlo2C"):
         event = {**delivery.event, "account": named}
@@ -247,9 +247,9 @@ def test_a_dispute_is_read_at_the_account_and_applied_to_its_payment(
 ) -> None:
     work, account = shop.bench.work, shop.add(provider)
     receiver = shop.listen(account)
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     open_dispute(shop.bench, payment_id)
-    delivery = told_of(receiver, account, DISPUTED[provider])
+    delivery = find_event(receiver, account, DISPUTED[provider])
     shop.bench.deliver(delivery)
     assert shop.bench.status(delivery) is WebhookStatus.HANDLED
     [dispute] = work.stored(payment_id).disputes

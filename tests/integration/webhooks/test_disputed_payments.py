@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: WebhookWorkbench) -> None:
     work = bench.work
-    payment_id = work.paid()
+    payment_id = work.complete_payment()
     dispute_id = dispute_steps.open_dispute(
         bench, payment_id, status="warning_needs_response"
     )
@@ -40,7 +40,7 @@ def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: WebhookWorkbench) 
 def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
     bench: WebhookWorkbench, provider: str, begin: str, end: str, outcome: str
 ) -> None:
-    payment_id = bench.work.paid(provider)
+    payment_id = bench.work.complete_payment(provider)
     dispute_steps.move(
         bench,
         provider,
@@ -59,7 +59,7 @@ def test_a_capture_reversed_by_paypal_without_a_dispute_is_recorded(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
-    payment_id = work.paid("paypal")
+    payment_id = work.complete_payment("paypal")
     reversal = dispute_steps.reverse(bench, payment_id)
     [delivery] = dispute_steps.deliveries_of(bench, "paypal", ("CAPTURE.REVERSED",))
     bench.deliver(delivery)
@@ -76,7 +76,7 @@ def test_a_capture_reversed_by_paypal_without_a_dispute_is_recorded(
 def test_a_reversal_after_a_won_dispute_is_a_dispute_of_its_own(
     bench: WebhookWorkbench,
 ) -> None:
-    payment_id = bench.work.paid("paypal")
+    payment_id = bench.work.complete_payment("paypal")
     dispute_steps.move(
         bench, "paypal", dispute_steps.open_dispute(bench, payment_id), "won"
     )
@@ -92,9 +92,9 @@ def test_a_dispute_of_one_of_two_captures_names_that_one(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
-    payment_id = work.paid("paypal", capture="manual")
+    payment_id = work.complete_payment("paypal", capture="manual")
     for amount in (1200, 799):
-        assert work.ask(payment_id, "captures", amount=amount).status_code == 202
+        assert work.request(payment_id, "captures", amount=amount).status_code == 202
         work.work(payment_id)
     second = work.stored(payment_id).operations[-1]
     dispute_steps.open_dispute(bench, payment_id, capture=second.refs["capture"])
@@ -108,9 +108,9 @@ def test_captures_taken_by_a_lost_dispute_cannot_be_refunded(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
-    payment_id = work.paid(capture="manual", multicapture=True)
+    payment_id = work.complete_payment(capture="manual", multicapture=True)
     for amount in (1200, 500):
-        asked = work.ask(payment_id, "captures", amount=amount, final=False)
+        asked = work.request(payment_id, "captures", amount=amount, final=False)
         assert asked.status_code == 202
         work.work(payment_id)
     dispute_steps.move(
@@ -118,14 +118,14 @@ def test_captures_taken_by_a_lost_dispute_cannot_be_refunded(
     )
     dispute_steps.deliver_all(bench, "stripe")
     assert work.stored(payment_id).disputed == 1700
-    refused = work.ask(payment_id, "refunds", amount=500)
+    refused = work.request(payment_id, "refunds", amount=500)
     assert (refused.status_code, refused.json()["reason"]) == (409, "nothing_to_refund")
 
 
 def test_a_capture_of_stripes_is_disputed(bench: WebhookWorkbench) -> None:
     work = bench.work
-    payment_id = work.paid(capture="manual")
-    assert work.ask(payment_id, "captures").status_code == 202
+    payment_id = work.complete_payment(capture="manual")
+    assert work.request(payment_id, "captures").status_code == 202
     captured = work.work(payment_id).operations[-1]
     assert captured.kind is Kind.CAPTURE
     dispute_steps.open_dispute(bench, payment_id)
@@ -138,19 +138,19 @@ def test_a_refund_during_a_dispute_is_refused_with_its_reason(
     bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
     dispute_steps.deliver_all(bench, provider)
-    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.request(payment_id, "refunds").status_code == 202
     refused = work.work(payment_id)
     assert refused.operations[-1].state is State.REJECTED
     dispute_steps.is_untouched(refused)
-    shown = work.shown(payment_id)
+    shown = work.fetch(payment_id)
     assert shown["last_error"]["code"] == "charge_disputed"
     assert [one["state"] for one in shown["disputes"]] == ["needs_response"]
     dispute_steps.move(bench, provider, dispute_id, "won")
     dispute_steps.deliver_all(bench, provider)
-    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.request(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).status is Status.REFUNDED
 
 
@@ -159,26 +159,26 @@ def test_money_taken_by_a_lost_dispute_cannot_be_refunded(
     bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_steps.move(
         bench, provider, dispute_steps.open_dispute(bench, payment_id), "lost"
     )
     dispute_steps.deliver_all(bench, provider)
-    refused = work.ask(payment_id, "refunds")
+    refused = work.request(payment_id, "refunds")
     assert refused.status_code == 409
     assert refused.json()["reason"] == "nothing_to_refund"
-    kinds = [kind for kind, _ in work.moved(payment_id)]
+    kinds = [kind for kind, _ in work.list_movements(payment_id)]
     assert kinds.count("refund") == 0
 
 
 @BOTH
 def test_a_shop_sees_its_disputes(bench: WebhookWorkbench, provider: str) -> None:
     work = bench.work
-    quiet, payment_id = work.paid(provider), work.paid(provider)
-    assert work.shown(quiet)["disputes"] == []
+    quiet, payment_id = work.complete_payment(provider), work.complete_payment(provider)
+    assert work.fetch(quiet)["disputes"] == []
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
     dispute_steps.deliver_all(bench, provider)
-    shown = work.shown(payment_id)
+    shown = work.fetch(payment_id)
     assert (shown["amount_disputed"], shown["amount_captured"]) == (1999, 1999)
     [dispute] = shown["disputes"]
     stored = work.stored(payment_id)

@@ -50,7 +50,7 @@ def test_a_dispute_is_tracked_from_its_opening_to_its_end(
     bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     work, before = bench.work, _counted()
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
     dispute_steps.deliver_all(bench, provider)
     [opened] = work.stored(payment_id).disputes
@@ -79,7 +79,7 @@ def test_dispute_webhooks_in_every_order_twice_have_one_result(
     bench: WebhookWorkbench, provider: str, end: str
 ) -> None:
     work = bench.work
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_steps.move(
         bench, provider, dispute_steps.open_dispute(bench, payment_id), end
     )
@@ -130,7 +130,7 @@ def test_a_dispute_before_the_answer_to_our_call_is_applied(
     dispute_steps.is_untouched(after)
     assert after.disputes == early.disputes
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
-    [charge] = [one for one in work.moved(payment_id) if one[0] == "charge"]
+    [charge] = [one for one in work.list_movements(payment_id) if one[0] == "charge"]
     assert charge == ("charge", 1999)
 
 
@@ -139,7 +139,7 @@ def test_a_crash_while_applying_a_dispute_loses_nothing(
     bench: WebhookWorkbench, boundary: int
 ) -> None:
     work = bench.work
-    payment_id = work.paid()
+    payment_id = work.complete_payment()
     dispute_steps.open_dispute(bench, payment_id)
     [delivery] = dispute_steps.deliveries_of(bench, "stripe", ("created",))
     assert bench.post(delivery).status_code == 200
@@ -169,7 +169,7 @@ def test_a_dispute_of_a_foreign_charge_is_unmatched(
         ours = bench.work.settings.stripe_secret_key
         bench.work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=ours)
     else:
-        bench.work.paid(provider)
+        bench.work.complete_payment(provider)
         drifted = {"do": "unknown_charge", "amount": 500}
         foreign = bench.work.paypal.post("/_drift", drifted).json()["id"]
         opened = bench.work.paypal.post("/_disputes", {"capture": foreign})
@@ -184,10 +184,10 @@ def test_a_dispute_webhook_is_retried_until_the_provider_answers(
     bench: WebhookWorkbench, provider: str
 ) -> None:
     work = bench.work
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_steps.open_dispute(bench, payment_id)
     deliveries = dispute_steps.deliveries_of(bench, provider, TOLD[provider, "won"][:1])
-    work.at(provider).arm(do="drop", times=20, match={"method": "GET"})
+    work.simulator(provider).arm(do="drop", times=20, match={"method": "GET"})
     bench.deliver(*deliveries)
     for _ in range(10):
         work.pass_time(timedelta(minutes=11))
@@ -195,7 +195,7 @@ def test_a_dispute_webhook_is_retried_until_the_provider_answers(
     assert [bench.status(one) for one in deliveries] == [
         WebhookStatus.WAITING
     ], "for two hours"
-    work.at(provider).heal()
+    work.simulator(provider).heal()
     work.pass_time(timedelta(minutes=11))
     bench.handle(bench.inbox.find_due_ids(9))
     assert [bench.status(one) for one in deliveries] == [WebhookStatus.HANDLED]
@@ -220,7 +220,7 @@ def test_a_dispute_exchanged_at_two_rates_shows_the_amount_withdrawn(
 ) -> None:
     """The money is withdrawn and reinstated in the account's currency, at two rates."""
     work = bench.work
-    payment_id = work.paid(provider)
+    payment_id = work.complete_payment(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)
     dispute_steps.move(bench, provider, dispute_id, end)
     back = end == "won"
@@ -242,9 +242,9 @@ def test_a_dispute_exchanged_at_two_rates_shows_the_amount_withdrawn(
     stripe = {"balance_transactions": lines}
     fields = stripe if provider == "stripe" else {"fund_movements": movements}
     wanted = {"do": "overwrite", "id": dispute_id, "fields": fields}
-    assert work.at(provider).post("/_drift", wanted).status_code == 201
+    assert work.simulator(provider).post("/_drift", wanted).status_code == 201
     dispute_steps.deliver_all(bench, provider)
     [ended] = work.stored(payment_id).disputes
     assert (ended.state, ended.withdrawn) == (DisputeState(end), 0 if back else 1999)
-    [shown] = work.shown(payment_id)["disputes"]
+    [shown] = work.fetch(payment_id)["disputes"]
     assert shown["amount_withdrawn"] == ended.withdrawn

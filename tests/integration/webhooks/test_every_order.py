@@ -18,12 +18,12 @@ def test_paypals_webhooks_in_every_order_twice_have_one_result(
     bench: WebhookWorkbench,
 ) -> None:
     """PayPal's webhooks of two captures and two refunds whose answers were lost."""
-    payment_id = bench.work.paid("paypal", capture="manual")
+    payment_id = bench.work.complete_payment("paypal", capture="manual")
     _captured_in_two(bench, payment_id)
     for capture in _captures(bench, payment_id):
         path = f"/v2/payments/captures/{capture.refs['capture']}/refund"
-        _refund_unheard(bench, capture, payment_id, path)
-    _two_unheard(bench, payment_id)
+        _refund_with_lost_answer(bench, capture, payment_id, path)
+    _lose_two_answers(bench, payment_id)
     # Webhooks of the order add nothing to those of captures and refunds; without them
     # there are 120 sequences.
     deliveries = [
@@ -38,11 +38,11 @@ def test_stripes_webhooks_in_every_order_twice_have_one_result(
     bench: WebhookWorkbench,
 ) -> None:
     """All webhooks of Stripe that are handled."""
-    payment_id = bench.work.paid(capture="manual", multicapture=True)
+    payment_id = bench.work.complete_payment(capture="manual", multicapture=True)
     _captured_in_two(bench, payment_id)
     for capture in _captures(bench, payment_id):
-        _refund_unheard(bench, capture, payment_id, "/v1/refunds")
-    _two_unheard(bench, payment_id)
+        _refund_with_lost_answer(bench, capture, payment_id, "/v1/refunds")
+    _lose_two_answers(bench, payment_id)
     receiver = bench.receivers["stripe"]
     eventually(lambda: receiver.types().count("refund.created") == 2, "both arrive")
     deliveries = [
@@ -59,19 +59,19 @@ def test_webhooks_of_unknown_captures_in_every_order_twice_have_one_result(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
-    payment_id = work.paid("paypal", capture="manual")
+    payment_id = work.complete_payment("paypal", capture="manual")
     held = work.stored(payment_id).refs["authorization"]
     for amount in (1200, 799):
         work.lose_answer("paypal", f"/v2/payments/authorizations/{held}/capture")
-        assert work.ask(payment_id, "captures", amount=amount).status_code == 202
-    _two_unheard(bench, payment_id)
+        assert work.request(payment_id, "captures", amount=amount).status_code == 202
+    _lose_two_answers(bench, payment_id)
     deliveries = bench.all_deliveries("paypal", 3)
     assert _one_end(bench, payment_id, deliveries) == (Status.CAPTURED, 1999, 0)
 
 
 def _captured_in_two(bench: WebhookWorkbench, payment_id: str) -> None:
     for amount, final in ((1200, False), (799, True)):
-        asked = bench.work.ask(payment_id, "captures", amount=amount, final=final)
+        asked = bench.work.request(payment_id, "captures", amount=amount, final=final)
         assert asked.status_code == 202, asked.text
         bench.work.work(payment_id)
 
@@ -81,11 +81,11 @@ def _captures(bench: WebhookWorkbench, payment_id: str) -> list[Operation]:
     return [one for one in operations if one.kind is Kind.CAPTURE]
 
 
-def _refund_unheard(
+def _refund_with_lost_answer(
     bench: WebhookWorkbench, of: Operation, payment_id: str, path: str
 ) -> None:
     """Requests a partial refund whose answer will be lost."""
-    asked = bench.work.ask(payment_id, "refunds", amount=300, operation=of.id)
+    asked = bench.work.request(payment_id, "refunds", amount=300, operation=of.id)
     assert asked.status_code == 202, asked.text
     bench.work.lose_answer(bench.work.stored(payment_id).provider, path)
 
@@ -99,7 +99,7 @@ def _one_end(
     moved.
     """
     name = bench.work.stored(payment_id).provider
-    posts, moved = bench.work.calls(name, "POST"), bench.work.moved(payment_id)
+    posts, moved = bench.work.calls(name, "POST"), bench.work.list_movements(payment_id)
     before = bench.work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     ends = _ends(bench, before, deliveries)
@@ -110,11 +110,11 @@ def _one_end(
         assert again == end, "a late repetition changes nothing"
     after = bench.work.stored(payment_id)
     assert bench.work.calls(name, "POST") == posts, "no operation was sent again"
-    assert bench.work.moved(payment_id) == moved
+    assert bench.work.list_movements(payment_id) == moved
     return after.status, after.captured, after.refunded
 
 
-def _two_unheard(bench: WebhookWorkbench, payment_id: str) -> None:
+def _lose_two_answers(bench: WebhookWorkbench, payment_id: str) -> None:
     """Sends the last two operations; their answers are lost."""
     work = bench.work
     # With full jitter, each is due again only after both were sent.

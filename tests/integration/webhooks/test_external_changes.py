@@ -48,10 +48,10 @@ def dashboard(bench: WebhookWorkbench) -> Dashboard:
 def test_an_external_refund_counts_like_ours(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid(provider)
+    work, payment_id = bench.work, bench.work.complete_payment(provider)
     ref = dashboard.refund(payment_id, 500)
-    bench.deliver(*_told(bench, provider, REFUNDED, 1))
-    shown = work.shown(payment_id)
+    bench.deliver(*_webhooks(bench, provider, REFUNDED, 1))
+    shown = work.fetch(payment_id)
     assert (shown["amount_refunded"], shown["status"]) == (500, "partially_refunded")
     [made] = [one for one in shown["operations"] if one["source"] == "provider"]
     assert made["provider_refs"]["refund"] == ref
@@ -60,21 +60,21 @@ def test_an_external_refund_counts_like_ours(
     [event] = _discovered(bench, payment_id)
     assert (event["source"], event["ref"], event["amount"]) == ("provider", ref, 500)
     # Our own refund of the rest is of what is left.
-    assert work.ask(payment_id, "refunds", amount=1500).status_code == 409
-    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.request(payment_id, "refunds", amount=1500).status_code == 409
+    assert work.request(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).refunded == 1999
-    assert work.shown(payment_id)["status"] == "refunded"
+    assert work.fetch(payment_id)["status"] == "refunded"
 
 
 def test_our_refund_over_the_remaining_amount_is_rejected_and_releases_it(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The refund is queued and not sent, so it cannot have happened."""
-    work, payment_id = bench.work, bench.work.paid(provider)
-    assert work.ask(payment_id, "refunds", amount=1600).status_code == 202
+    work, payment_id = bench.work, bench.work.complete_payment(provider)
+    assert work.request(payment_id, "refunds", amount=1600).status_code == 202
     dashboard.refund(payment_id, 500)
     posts = work.calls(provider, "POST")
-    _hear_without_work(bench, _told(bench, provider, REFUNDED, 1))
+    _handle_without_work(bench, _webhooks(bench, provider, REFUNDED, 1))
     _look_first(bench, payment_id)
     after = work.work(payment_id)
     own = after.operations[1]
@@ -91,12 +91,12 @@ def test_our_refund_with_a_lost_answer_is_not_mistaken_for_an_external_one(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The provider shows two refunds of one amount; only ours carries our id."""
-    work, payment_id = bench.work, bench.work.paid(provider)
+    work, payment_id = bench.work, bench.work.complete_payment(provider)
     work.lose_answer(provider, _refunds(work.stored(payment_id)))
-    assert work.ask(payment_id, "refunds", amount=600).status_code == 202
+    assert work.request(payment_id, "refunds", amount=600).status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 600)
-    bench.deliver(*_told(bench, provider, REFUNDED, 2))
+    bench.deliver(*_webhooks(bench, provider, REFUNDED, 2))
     after = work.work(payment_id)
     assert [one.is_external for one in after.operations] == [False, False, True]
     assert [one.state for one in after.operations] == [State.SUCCEEDED] * 3
@@ -107,13 +107,13 @@ def test_our_refund_that_never_arrived_ends_once_its_absence_is_proven(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """The whole amount was refunded in the dashboard meanwhile."""
-    work, payment_id = bench.work, bench.work.paid(provider)
+    work, payment_id = bench.work, bench.work.complete_payment(provider)
     match = {"method": "POST", "path": _refunds(work.stored(payment_id))}
-    work.at(provider).arm(do="drop", match=match)
-    assert work.ask(payment_id, "refunds").status_code == 202
+    work.simulator(provider).arm(do="drop", match=match)
+    assert work.request(payment_id, "refunds").status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 1999)
-    bench.deliver(*_told(bench, provider, REFUNDED, 1))
+    bench.deliver(*_webhooks(bench, provider, REFUNDED, 1))
     between = work.stored(payment_id)
     assert (between.refunded, between.refund_reserved) == (1999, 0)
     for _ in range(12):
@@ -130,17 +130,17 @@ def test_an_external_refund_that_fails_later_is_reversed(
 ) -> None:
     method = {"stripe": "pm_card_refundFail", "paypal": "vault_refund_failed"}
     work = bench.work
-    payment_id = work.paid(provider, payment_method=method[provider])
+    payment_id = work.complete_payment(provider, payment_method=method[provider])
     dashboard.refund(payment_id, 1999)
     first = {"stripe": "refund.created", "paypal": "PAYMENT.REFUND.PENDING"}
-    bench.deliver(*_told(bench, provider, first, 1))
+    bench.deliver(*_webhooks(bench, provider, first, 1))
     before = work.stored(payment_id)
     assert before.operations[1].is_external
     assert before.operations[1].state in (State.SUCCEEDED, State.PENDING)
-    assert work.ask(payment_id, "refunds", amount=1).status_code == 409
-    work.at(provider).advance(4 * 86400)
+    assert work.request(payment_id, "refunds", amount=1).status_code == 409
+    work.simulator(provider).advance(4 * 86400)
     last = {"stripe": "refund.failed", "paypal": "PAYMENT.REFUND.FAILED"}
-    bench.deliver(*_told(bench, provider, last, 1))
+    bench.deliver(*_webhooks(bench, provider, last, 1))
     after = work.stored(payment_id)
     assert (after.refunded, after.refund_reserved) == (0, 0)
     assert after.operations[1].state is State.DECLINED
@@ -150,10 +150,12 @@ def test_an_external_refund_that_fails_later_is_reversed(
 def test_a_full_capture_made_at_the_provider_ends_the_hold(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
+    work, payment_id = bench.work, bench.work.complete_payment(
+        provider, capture="manual"
+    )
     ref = dashboard.capture(payment_id, 1999, final=True)
-    bench.deliver(*_told(bench, provider, CAPTURED, 1))
-    shown = work.shown(payment_id)
+    bench.deliver(*_webhooks(bench, provider, CAPTURED, 1))
+    shown = work.fetch(payment_id)
     assert (shown["status"], shown["amount_captured"]) == ("captured", 1999)
     assert (shown["amount_capturable"], shown["authorization"]["ended"]) == (
         0,
@@ -161,17 +163,17 @@ def test_a_full_capture_made_at_the_provider_ends_the_hold(
     )
     assert _discovered(bench, payment_id)[0]["ref"] == ref
     # It can be refunded like our own capture.
-    assert work.ask(payment_id, "refunds", amount=700).status_code == 202
+    assert work.request(payment_id, "refunds", amount=700).status_code == 202
     assert work.work(payment_id).refunded == 700
 
 
 def test_a_part_captured_at_stripe_releases_the_rest(
     bench: WebhookWorkbench, dashboard: Dashboard
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid(capture="manual")
-    assert work.ask(payment_id, "captures").status_code == 202
+    work, payment_id = bench.work, bench.work.complete_payment(capture="manual")
+    assert work.request(payment_id, "captures").status_code == 202
     dashboard.capture(payment_id, 500, final=True)
-    _hear_without_work(bench, _told(bench, "stripe", CAPTURED, 1))
+    _handle_without_work(bench, _webhooks(bench, "stripe", CAPTURED, 1))
     _look_first(bench, payment_id)
     after = work.work(payment_id)
     assert (after.captured, after.capturable, after.capture_reserved) == (500, 0, 0)
@@ -183,14 +185,16 @@ def test_a_part_captured_at_stripe_releases_the_rest(
 def test_a_part_captured_at_paypal_leaves_the_rest_unless_it_is_the_last(
     bench: WebhookWorkbench, dashboard: Dashboard, final: bool
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
+    work, payment_id = bench.work, bench.work.complete_payment(
+        "paypal", capture="manual"
+    )
     dashboard.capture(payment_id, 500, final=final)
-    bench.deliver(*_told(bench, "paypal", CAPTURED, 1))
+    bench.deliver(*_webhooks(bench, "paypal", CAPTURED, 1))
     after = work.stored(payment_id)
     left = 0 if final else 1499
     assert (after.captured, after.capturable) == (500, left)
     if not final:
-        assert work.ask(payment_id, "captures").status_code == 202
+        assert work.request(payment_id, "captures").status_code == 202
         assert work.work(payment_id).captured == 1999
 
 
@@ -199,33 +203,35 @@ def test_external_captures_at_stripe_are_distinguished_from_ours(
 ) -> None:
     """Stripe lists no captures of a charge; ours write their amounts as metadata."""
     work = bench.work
-    payment_id = work.paid(capture="manual", multicapture=True)
-    assert work.ask(payment_id, "captures", amount=500, final=False).ok
+    payment_id = work.complete_payment(capture="manual", multicapture=True)
+    assert work.request(payment_id, "captures", amount=500, final=False).ok
     work.work(payment_id)
     part = "payment_intent.amount_capturable_updated"
     for count, amount in ((3, 300), (4, 200)):
         dashboard.capture(payment_id, amount, final=False)
-        bench.deliver(*_told(bench, "stripe", {"stripe": part}, count))
+        bench.deliver(*_webhooks(bench, "stripe", {"stripe": part}, count))
     middle = work.stored(payment_id)
     assert (middle.captured, middle.capturable) == (1000, 999)
-    assert work.ask(payment_id, "captures", amount=400, final=True).ok
+    assert work.request(payment_id, "captures", amount=400, final=True).ok
     after = work.work(payment_id)
     parts = [(one.is_external, one.moved) for one in after.operations[1:]]
     assert parts == [(False, 500), (True, 300), (True, 200), (False, 400)]
     assert (after.captured, after.capturable) == (1400, 0)
     # An external refund is of the charge that all captures share.
     dashboard.refund(payment_id, 600)
-    bench.deliver(*_told(bench, "stripe", REFUNDED, 1))
+    bench.deliver(*_webhooks(bench, "stripe", REFUNDED, 1))
     assert work.stored(payment_id).refunded == 600
-    assert work.ask(payment_id, "refunds", amount=900).status_code == 409
+    assert work.request(payment_id, "refunds", amount=900).status_code == 409
 
 
 def test_a_void_made_at_the_provider_ends_the_hold(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
+    work, payment_id = bench.work, bench.work.complete_payment(
+        provider, capture="manual"
+    )
     ref = dashboard.void(payment_id)
-    bench.deliver(*_told(bench, provider, VOIDED, 1))
+    bench.deliver(*_webhooks(bench, provider, VOIDED, 1))
     after = work.stored(payment_id)
     assert (after.status, after.capturable) == (Status.VOIDED, 0)
     [void] = [one for one in after.operations if one.kind is Kind.VOID]
@@ -237,10 +243,14 @@ def test_a_void_made_at_the_provider_ends_the_hold(
 def test_a_void_of_the_rest_of_a_partly_captured_hold(
     bench: WebhookWorkbench, dashboard: Dashboard
 ) -> None:
-    work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
+    work, payment_id = bench.work, bench.work.complete_payment(
+        "paypal", capture="manual"
+    )
     dashboard.capture(payment_id, 500, final=False)
     dashboard.void(payment_id)
-    deliveries = _told(bench, "paypal", VOIDED, 1) + _told(bench, "paypal", CAPTURED, 1)
+    deliveries = _webhooks(bench, "paypal", VOIDED, 1) + _webhooks(
+        bench, "paypal", CAPTURED, 1
+    )
     bench.deliver(*deliveries)
     after = work.stored(payment_id)
     assert (after.captured, after.capturable, after.status) == (500, 0, Status.CAPTURED)
@@ -250,9 +260,9 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
     """Two external refunds beside one of ours whose answer was lost."""
-    work, payment_id = bench.work, bench.work.paid(provider)
+    work, payment_id = bench.work, bench.work.complete_payment(provider)
     work.lose_answer(provider, _refunds(work.stored(payment_id)))
-    assert work.ask(payment_id, "refunds", amount=300).status_code == 202
+    assert work.request(payment_id, "refunds", amount=300).status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 300)
     dashboard.refund(payment_id, 400)
@@ -262,7 +272,7 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
         {"_id": payment_id},
         {"$set": {"operations.1.due_at": late, "due_at": late}},
     )
-    deliveries = _told(bench, provider, REFUNDED, 3)
+    deliveries = _webhooks(bench, provider, REFUNDED, 3)
     before = work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     posts, ends = work.calls(provider, "POST"), set[Any]()
@@ -284,9 +294,9 @@ def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
 def test_a_repeated_webhook_changes_nothing(
     bench: WebhookWorkbench, dashboard: Dashboard, provider: str
 ) -> None:
-    payment_id = bench.work.paid(provider)
+    payment_id = bench.work.complete_payment(provider)
     dashboard.refund(payment_id, 500)
-    deliveries = _told(bench, provider, REFUNDED, 1)
+    deliveries = _webhooks(bench, provider, REFUNDED, 1)
     bench.deliver(*deliveries)
     before = bench.work.stored(payment_id)
     bench.inbox.reprocess([one.id for one in deliveries], now=bench.work.now())
@@ -307,7 +317,7 @@ def test_a_refund_of_a_foreign_charge_is_unmatched(bench: WebhookWorkbench) -> N
     made = work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=key)
     back = {"payment_intent": made.json()["id"]}
     assert work.stripe.stripe("POST", "/v1/refunds", back, merchant=key).ok
-    [delivery] = _told(bench, "stripe", REFUNDED, 1)
+    [delivery] = _webhooks(bench, "stripe", REFUNDED, 1)
     bench.deliver(delivery)
     assert bench.status(delivery) is WebhookStatus.UNMATCHED
 
@@ -316,14 +326,14 @@ def test_a_reversal_first_seen_as_a_refund_becomes_a_dispute(
     bench: WebhookWorkbench,
 ) -> None:
     """PayPal lists a reversal among an order's refunds; its webhook may be late."""
-    work, payment_id = bench.work, bench.work.paid("paypal")
+    work, payment_id = bench.work, bench.work.complete_payment("paypal")
     capture = work.stored(payment_id).refs["capture"]
     answer = work.paypal.post("/_reversals", {"capture": capture})
     assert answer.status_code == 201, answer.text
     _look_first(bench, payment_id)
     assert work.work(payment_id).refunded == 1999
     reversed_ = {"paypal": "PAYMENT.CAPTURE.REVERSED"}
-    bench.deliver(*_told(bench, "paypal", reversed_, 1))
+    bench.deliver(*_webhooks(bench, "paypal", reversed_, 1))
     after = work.work(payment_id)
     assert (after.refunded, after.disputed) == (0, 1999)
     _look_first(bench, payment_id)
@@ -336,8 +346,8 @@ def test_a_comparison_finds_changes_without_a_webhook(
 ) -> None:
     """The refund does not name our payment; its charge or capture does."""
     work = bench.work
-    refunded = work.paid(provider)
-    captured = work.paid(provider, capture="manual")
+    refunded = work.complete_payment(provider)
+    captured = work.complete_payment(provider, capture="manual")
     dashboard.refund(refunded, 500)
     dashboard.capture(captured, 1999, final=True)
     found = {(one.payment, one.kind) for one in _compared(bench, provider).differences}
@@ -362,7 +372,7 @@ def _compared(bench: WebhookWorkbench, provider: str) -> ReconciliationReport:
     )
 
 
-def _told(
+def _webhooks(
     bench: WebhookWorkbench, provider: str, types: dict[str, str], count: int
 ) -> list[SignedDelivery]:
     """The provider's webhooks of this type, once ``count`` have arrived."""
@@ -372,7 +382,7 @@ def _told(
     return [one for one in bench.deliveries(provider) if one.type == wanted]
 
 
-def _hear_without_work(
+def _handle_without_work(
     bench: WebhookWorkbench, deliveries: list[SignedDelivery]
 ) -> None:
     """Handles the webhooks without carrying out the payments' steps."""
@@ -399,7 +409,7 @@ def _refunds(payment: Payment) -> str:
 
 
 def _refunds_made(bench: WebhookWorkbench, provider: str) -> list[tuple[str, int]]:
-    rows = bench.work.at(provider).movements(kind="refund")
+    rows = bench.work.simulator(provider).movements(kind="refund")
     return [(row["kind"], row["amount"]) for row in rows]
 
 

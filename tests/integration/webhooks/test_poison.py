@@ -43,7 +43,9 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _paid_unheard(bench: WebhookWorkbench, provider: str) -> tuple[str, SignedDelivery]:
+def _pay_with_lost_answer(
+    bench: WebhookWorkbench, provider: str
+) -> tuple[str, SignedDelivery]:
     """A payment whose answer was lost, and its webhook."""
     payment_id = bench.work.pay(provider)
     bench.work.lose_answer(provider)
@@ -74,7 +76,7 @@ def _overwritten(
     if stripe:
         fields = {"metadata": {"payment": name, "operation": name, "capture": name}}
     work, receiver = (
-        bench.work.at(delivery.provider),
+        bench.work.simulator(delivery.provider),
         bench.receivers[delivery.provider],
     )
     wanted = {"do": "overwrite", "id": object_id, "fields": fields}
@@ -90,8 +92,8 @@ def _overwritten(
 def test_an_event_with_a_foreign_text_as_our_id_is_unmatched_at_once(
     bench: WebhookWorkbench, provider: str, name: object
 ) -> None:
-    _, foreign = _paid_unheard(bench, provider)
-    payment_id, ours = _paid_unheard(bench, provider)
+    _, foreign = _pay_with_lost_answer(bench, provider)
+    payment_id, ours = _pay_with_lost_answer(bench, provider)
     odd = _overwritten(bench, foreign, name)
     for one in (odd, ours):
         assert bench.post(one).status_code == 200
@@ -125,10 +127,10 @@ def _changed(event: Any, path: tuple[str | int, ...], value: Any) -> bytes:
 def test_an_event_with_any_value_in_any_field_delays_no_other(
     bench: WebhookWorkbench, provider: str
 ) -> None:
-    payment_id = bench.work.paid(provider)
-    assert bench.work.ask(payment_id, "refunds", amount=500).status_code == 202
+    payment_id = bench.work.complete_payment(provider)
+    assert bench.work.request(payment_id, "refunds", amount=500).status_code == 202
     bench.work.step(payment_id)
-    open_dispute(bench, bench.work.paid(provider))
+    open_dispute(bench, bench.work.complete_payment(provider))
     refund = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
     dispute = {"stripe": "charge.dispute.created", "paypal": "CUSTOMER.DISPUTE.CREATED"}
     known = (_PAID[provider], refund[provider], dispute[provider])

@@ -40,7 +40,7 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _told(bench: WebhookWorkbench, provider: str) -> SignedDelivery:
+def _charge_webhook(bench: WebhookWorkbench, provider: str) -> SignedDelivery:
     """The webhook of a charge whose answer was lost."""
     payment_id = bench.work.pay(provider)
     bench.work.lose_answer(provider)
@@ -69,7 +69,7 @@ def _refuses(
 def test_a_genuine_webhook_is_stored_sealed(
     bench: WebhookWorkbench, provider: str
 ) -> None:
-    delivery = _told(bench, provider)
+    delivery = _charge_webhook(bench, provider)
     assert bench.post(delivery).json() == {"received": True}
     assert bench.post(delivery).json() == {"received": True}
     [kept] = bench.work.database.webhooks.find()
@@ -80,14 +80,14 @@ def test_a_genuine_webhook_is_stored_sealed(
 
 
 def test_an_altered_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
-    delivery = _told(bench, provider)
+    delivery = _charge_webhook(bench, provider)
     altered = replace(delivery, body=delivery.body.replace(b"1999", b"9999"))
     altered = replace(altered, body=altered.body + b" ")
     _refuses(bench, delivery, 401, "signature", lambda: bench.post(altered))
 
 
 def test_a_stale_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
-    delivery = _told(bench, provider)
+    delivery = _charge_webhook(bench, provider)
     bench.clock.ahead = timedelta(seconds=302)
     _refuses(bench, delivery, 400, "stale", lambda: bench.post(delivery))
     bench.clock.ahead = timedelta(seconds=-302)
@@ -100,13 +100,13 @@ def test_a_stale_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> N
 def test_a_malformed_stripe_signature_header_is_refused(
     bench: WebhookWorkbench, header: str
 ) -> None:
-    delivery = replace(_told(bench, "stripe"), headers={})
+    delivery = replace(_charge_webhook(bench, "stripe"), headers={})
     given = {"Stripe-Signature": header} if header else {}
     _refuses(bench, delivery, 400, "malformed", lambda: bench.post(delivery, **given))
 
 
 def test_a_forged_stripe_signature_is_refused(bench: WebhookWorkbench) -> None:
-    delivery = _told(bench, "stripe")
+    delivery = _charge_webhook(bench, "stripe")
     forged = replace(delivery, headers=_stripe_headers(delivery.body, "whsec_guessed"))
     _refuses(bench, delivery, 401, "signature", lambda: bench.post(forged))
 
@@ -126,7 +126,7 @@ def test_a_forged_stripe_signature_is_refused(bench: WebhookWorkbench) -> None:
 def test_a_signed_event_that_is_not_for_us_is_answered_200_and_dropped(
     bench: WebhookWorkbench, changed: dict[str, Any], why: str
 ) -> None:
-    delivery = _told(bench, "stripe")
+    delivery = _charge_webhook(bench, "stripe")
     body = json.dumps({**delivery.event, **changed}).encode()
     drops(
         bench, replace(delivery, body=body, headers=_stripe_headers(body, SECRET)), why
@@ -137,7 +137,7 @@ def test_a_signed_event_that_is_not_for_us_is_answered_200_and_dropped(
 def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
     bench: WebhookWorkbench, body: bytes
 ) -> None:
-    delivery = _told(bench, "stripe")
+    delivery = _charge_webhook(bench, "stripe")
     odd = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
     drops(bench, odd, "malformed")
 
@@ -145,7 +145,7 @@ def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
 def test_a_signed_event_of_an_unknown_type_is_stored_and_ignored(
     bench: WebhookWorkbench,
 ) -> None:
-    delivery = _told(bench, "stripe")
+    delivery = _charge_webhook(bench, "stripe")
     event = {"object": "v2.core.event", "id": "evt_thin", "livemode": False}
     body = json.dumps({**event, "type": "v1.billing.meter.no_meter_found"}).encode()
     thin = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
@@ -156,7 +156,7 @@ def test_a_signed_event_of_an_unknown_type_is_stored_and_ignored(
 def test_an_object_of_another_api_version_is_stored_as_unreadable(
     bench: WebhookWorkbench,
 ) -> None:
-    delivery = _told(bench, "stripe")
+    delivery = _charge_webhook(bench, "stripe")
     event = {**delivery.event, "api_version": "2011-01-01", "data": {"object": "pi_1"}}
     body = json.dumps(event).encode()
     old = replace(delivery, body=body, headers=_stripe_headers(body, SECRET))
@@ -167,7 +167,7 @@ def test_an_object_of_another_api_version_is_stored_as_unreadable(
 
 @pytest.mark.parametrize("name", ["Id", "Time", "Sig"])
 def test_a_missing_paypal_header_is_refused(bench: WebhookWorkbench, name: str) -> None:
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     left = {
         given: text
         for given, text in delivery.headers.items()
@@ -180,7 +180,7 @@ def test_a_missing_paypal_header_is_refused(bench: WebhookWorkbench, name: str) 
 def test_a_webhook_for_another_paypal_endpoint_is_refused(
     bench: WebhookWorkbench,
 ) -> None:
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     url = delivery.headers["PAYPAL-CERT-URL"]
     other = bench.receivers["stripe"].url
     target = {"url": other, "secret": "WH-OF-ANOTHER-ACCOUNT"}
@@ -199,7 +199,7 @@ def test_a_webhook_for_another_paypal_endpoint_is_refused(
 def test_a_certificate_on_another_host_is_refused(
     bench: WebhookWorkbench, url: str
 ) -> None:
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     key, _ = Authority.new().issue()
     headers = signed(key, delivery.body, url=url + PATH, webhook_id=WEBHOOK_ID)
     other = replace(delivery, headers=headers)
@@ -207,7 +207,7 @@ def test_a_certificate_on_another_host_is_refused(
 
 
 def test_a_certificate_url_with_a_tab_is_refused(bench: WebhookWorkbench) -> None:
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     address = delivery.headers["PAYPAL-CERT-URL"].replace("CERT-", "CERT-\t")
     other = replace(delivery, headers={**delivery.headers, "PAYPAL-CERT-URL": address})
     _refuses(bench, delivery, 400, "certificate_address", lambda: bench.post(other))
@@ -216,7 +216,7 @@ def test_a_certificate_url_with_a_tab_is_refused(bench: WebhookWorkbench) -> Non
 def test_a_certificate_that_cannot_be_fetched_is_refused_for_now(
     bench: WebhookWorkbench,
 ) -> None:
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     address = delivery.headers["PAYPAL-CERT-URL"].rpartition("/")[0] + "/CERT-none"
     other = replace(delivery, headers={**delivery.headers, "PAYPAL-CERT-URL": address})
     why = "certificate_unavailable"
@@ -227,7 +227,7 @@ def test_a_signed_webhook_is_accepted_during_a_flood_of_forged_ones(
     bench: WebhookWorkbench,
 ) -> None:
     """Each forged webhook names another certificate; few are fetched."""
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     assert bench.post(delivery).status_code == 200, "its certificate is known"
     before = _fetches(bench.work.paypal)
     address = delivery.headers["PAYPAL-CERT-URL"]
@@ -243,7 +243,7 @@ def test_a_first_webhook_is_accepted_during_a_flood_of_another_sender(
     bench: WebhookWorkbench,
 ) -> None:
     """No certificate is known yet, and the forged webhooks come first."""
-    delivery = _told(bench, "paypal")
+    delivery = _charge_webhook(bench, "paypal")
     address = delivery.headers["PAYPAL-CERT-URL"]
     settings = replace(bench.work.settings, trusted_proxies="127.0.0.0/8")
     with served(settings, bench.clock) as base:
@@ -288,7 +288,7 @@ def _refuses_certificate(
     trusted: Authority,
 ) -> None:
     """Asserts that a process that trusts ``trusted`` refuses this certificate."""
-    delivery, settings = _told(bench, "paypal"), bench.work.settings
+    delivery, settings = _charge_webhook(bench, "paypal"), bench.work.settings
     assert settings.paypal_roots is not None
     settings.paypal_roots.write_bytes(trusted.pem())
     with serving(chain) as paypal:
@@ -301,7 +301,7 @@ def _refuses_certificate(
 
 
 def test_a_too_large_webhook_is_refused(bench: WebhookWorkbench, provider: str) -> None:
-    delivery = _told(bench, provider)
+    delivery = _charge_webhook(bench, provider)
     for more in (1, 100_000):
         large = replace(delivery, body=b"x" * (1024 * 1024 + more))
         _refuses(bench, delivery, 400, "too_large", lambda: bench.post(large))

@@ -37,7 +37,7 @@ def test_a_webhook_before_the_answer_waits_for_it(
     work = bench.work
     payment_id = work.pay(provider)
     match = {"method": "POST", "path": CHARGES[provider]}
-    work.at(provider).arm(do="delay", when="after", seconds=_LATE, match=match)
+    work.simulator(provider).arm(do="delay", when="after", seconds=_LATE, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
     deliveries = bench.deliveries(provider, _PAID[provider])
@@ -61,7 +61,7 @@ def test_a_webhook_before_the_answer_waits_for_it(
     assert "webhook.received" not in work.event_types(
         payment_id
     ), "the answer was already stored"
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
@@ -76,7 +76,7 @@ def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
     after = work.stored(payment_id)
     assert after.status is Status.CAPTURED
     assert work.calls(provider, "POST") == posts, "it was looked up, not sent again"
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
@@ -94,7 +94,7 @@ def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
     after = work.stored(payment_id)
     assert (after.status, after.captured) == (Status.CAPTURED, 1999)
     assert set(after.refs) == {"order", "capture"}
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_money_moved_after_a_proof_of_absence_is_not_moved_again(
@@ -124,7 +124,7 @@ def test_money_moved_after_a_proof_of_absence_is_not_moved_again(
     bench.deliver(*bench.deliveries("stripe", "payment_intent.succeeded"))
     assert work.work(payment_id).status is Status.CAPTURED
     assert work.calls("stripe", "POST") == posts, "another key was never sent"
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_paypal_approved_and_the_browser_never_comes_back(
@@ -135,10 +135,10 @@ def test_paypal_approved_and_the_browser_never_comes_back(
     deliveries = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
     bench.deliver(*deliveries)
     assert work.stored(payment_id).status is Status.CAPTURED, "at once, by webhook"
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
     bench.inbox.reprocess([one.id for one in deliveries], now=work.now())
     bench.handle([one.id for one in deliveries])
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_repeated_approval_before_the_capture_changes_nothing(
@@ -164,8 +164,8 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
-    payment_id = work.paid(payment_method="pm_card_refundFail")
-    assert work.ask(payment_id, "refunds").status_code == 202
+    payment_id = work.complete_payment(payment_method="pm_card_refundFail")
+    assert work.request(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).status is Status.REFUNDED
     bench.deliver(*bench.deliveries("stripe", "refund.created"))
     assert work.stored(payment_id).status is Status.REFUNDED
@@ -176,7 +176,7 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
     after = work.stored(payment_id)
     assert (after.status, after.refunded) == (Status.CAPTURED, 0)
     assert work.event_types(payment_id).count("operation.corrected") == 1
-    assert work.ask(payment_id, "refunds").status_code == 202, "refundable again"
+    assert work.request(payment_id, "refunds").status_code == 202, "refundable again"
 
 
 @pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
@@ -198,7 +198,7 @@ def test_a_crash_while_handling_a_webhook_loses_nothing(
     assert after.status is Status.CAPTURED
     facts = bench.facts(after)
     assert facts.count((after.first_operation.id, "succeeded")) == 1
-    assert work.moved(payment_id) == [("charge", 1999)]
+    assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
 def test_a_handler_that_meets_no_boundary_lives(bench: WebhookWorkbench) -> None:
@@ -248,7 +248,7 @@ def _waits_for_approval(bench: WebhookWorkbench) -> str:
     back = "https://shop.example/back"
     payment_id = work.pay("paypal", payment_method=None, return_url=back)
     assert work.work(payment_id).status is Status.REQUIRES_ACTION
-    page = work.shown(payment_id)["next_action"]["url"]
+    page = work.fetch(payment_id)["next_action"]["url"]
     agreed = requests.post(
         page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
     )

@@ -45,20 +45,20 @@ class World:
     now: datetime = NOW
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
-    gates: AdmitAll = field(default_factory=AdmitAll)
+    admission: AdmitAll = field(default_factory=AdmitAll)
     waited: list[float] = field(default_factory=list)
     store: MemoryStore = field(init=False)
-    tools: AttemptContext = field(init=False)
+    context: AttemptContext = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         self._providers: dict[ProviderName, Provider] = {
             ProviderName.STRIPE: self.provider
         }
-        self.tools = AttemptContext(
+        self.context = AttemptContext(
             store=self.store,
             providers=lambda account: self._providers[account.provider],
-            admission=self.gates,
+            admission=self.admission,
             executors={name: self.calls for name in ProviderName},
             clock=self.clock,
             jitter=lambda: 1.0,
@@ -85,7 +85,7 @@ class World:
 
     def attempt(self, *ids: str) -> dict[str, AttemptResult]:
         """Runs ``ids`` to the end; returns the settled results by id."""
-        groups = list(run(ids, self.tools))
+        groups = list(run(ids, self.context))
         return {one.payment.id: one for group in groups for one in group}
 
     def stored(self, payment_id: str) -> Payment:
@@ -109,7 +109,7 @@ def world(calls: ThreadPoolExecutor) -> World:
 
 
 @pytest.fixture
-def desk(world: World) -> OperatorContext:
+def operator_context(world: World) -> OperatorContext:
     """The operator's context of the world."""
     return OperatorContext(
         view=MemoryView(world.store),

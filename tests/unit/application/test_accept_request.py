@@ -80,7 +80,7 @@ def test_a_payment_changed_meanwhile_is_read_again(world: World) -> None:
     def crowded(found: Payment) -> Payment:
         if len(found.operations) < 4:
             _refund(world, paid, 1, key=f"crowd-{len(found.operations)}")
-        return _asking(1, "mine", "f")(found)
+        return _request(1, "mine", "f")(found)
 
     accepted = accept_request(
         paid,
@@ -97,7 +97,7 @@ def test_request_that_always_meets_other_writes_is_refused(world: World) -> None
     paid = _paid(world)
 
     def outdated(found: Payment) -> Payment:
-        return replace(_asking(1, "mine", "f")(found), version=found.version - 1)
+        return replace(_request(1, "mine", "f")(found), version=found.version - 1)
 
     with pytest.raises(StoreUnavailable):
         accept_request(
@@ -113,7 +113,7 @@ def test_request_that_always_meets_other_writes_is_refused(world: World) -> None
 
 def test_void_of_a_scheduled_payment_notifies_no_worker(world: World) -> None:
     asked = submission(execute_at=NOW + timedelta(days=1))
-    [one] = world.insert(payment(asked=asked))
+    [one] = world.insert(payment(submitted=asked))
     accept_request(
         one,
         lambda found: void(found, id="op_void", origin=Origin("v", "f"), now=NOW),
@@ -137,7 +137,7 @@ def _paid(world: World) -> str:
     return one
 
 
-def _asking(amount: int, key: str, fingerprint: str) -> Callable[[Payment], Payment]:
+def _request(amount: int, key: str, fingerprint: str) -> Callable[[Payment], Payment]:
     return lambda found: refund(
         found,
         amount=amount,
@@ -153,7 +153,7 @@ def _refund(
 ) -> Accepted:
     return accept_request(
         payment_id,
-        _asking(amount, key, fingerprint),
+        _request(amount, key, fingerprint),
         Origin(key, fingerprint),
         scope=SHOP,
         store=world.store,

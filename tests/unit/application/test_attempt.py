@@ -68,7 +68,7 @@ def test_each_payment_of_a_group_is_carried_out_once(world: World) -> None:
 
 def test_a_missing_or_not_yet_due_payment_is_skipped(world: World) -> None:
     asked = submission(execute_at=NOW + timedelta(hours=1))
-    [one] = world.insert(payment(asked=asked))
+    [one] = world.insert(payment(submitted=asked))
     assert world.attempt("pay_none", one) == {}
     assert world.attempt() == {}
     assert world.provider.sends == []
@@ -98,9 +98,9 @@ def test_an_error_decides_the_next_state_of_the_payment(
 ) -> None:
     world.script(_raising(error))
     [one] = world.insert(payment())
-    told = world.attempt(one)[one]
-    assert (told.answer, told.code) == (error.code, error.detail)
-    assert told.is_escalation is (state is State.REVIEW)
+    result = world.attempt(one)[one]
+    assert (result.answer, result.code) == (error.code, error.detail)
+    assert result.is_escalation is (state is State.REVIEW)
     stored = world.stored(one)
     assert stored.first_operation.state is state
     assert (stored.due_at is None) == (state is State.REVIEW)
@@ -186,7 +186,7 @@ class _Busy(ScriptedProvider):
 def test_a_payment_that_is_not_admitted_is_postponed_without_an_attempt(
     world: World,
 ) -> None:
-    world.gates.granted = 1
+    world.admission.granted = 1
     ids = world.insert(payment(1), payment(2))
     assert len(world.attempt(*ids)) == 1
     left = [
@@ -196,14 +196,14 @@ def test_a_payment_that_is_not_admitted_is_postponed_without_an_attempt(
     assert world.attempt(*left) == {}
     world.now += LATER
     assert world.attempt(*left).keys() == set(left)
-    assert [type(told) for told in world.gates.outcomes] == [Answer, Answer]
+    assert [type(one) for one in world.admission.outcomes] == [Answer, Answer]
 
 
 def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:
     [one] = world.insert(payment())
     slow = _Stopped(world)
-    world.tools = replace(
-        world.tools, executors={name: slow for name in ProviderName}, leased_ids=set()
+    world.context = replace(
+        world.context, executors={name: slow for name in ProviderName}, leased_ids=set()
     )
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
@@ -227,7 +227,9 @@ def test_an_operation_that_cannot_be_prepared_needs_review_and_its_group_continu
 ) -> None:
     odd = submission(payment_method=UNPREPARABLE)
     missing = submission(provider=ProviderName.PAYPAL)
-    ids = world.insert(payment(1), payment(2, asked=odd), payment(3, asked=missing))
+    ids = world.insert(
+        payment(1), payment(2, submitted=odd), payment(3, submitted=missing)
+    )
     settled = world.attempt(*ids)
     assert [settled[one].answer for one in ids] == ["succeeded", ESCALATED, ESCALATED]
     assert [settled[one].is_escalation for one in ids] == [False, True, True]

@@ -48,10 +48,10 @@ class _Refusing(MemoryStore):
 def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -> None:
     [one] = world.insert(payment())
     crowded = _Crowded(world.clock, table=world.store.table)
-    world.tools = replace(world.tools, store=crowded)
+    world.context = replace(world.context, store=crowded)
     assert world.attempt(one) == {}
     assert world.stored(one).first_operation.state is State.RUNNING
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 def test_a_refused_settle_is_left_to_recovery_and_blocks_no_other(
@@ -60,12 +60,12 @@ def test_a_refused_settle_is_left_to_recovery_and_blocks_no_other(
     refused, other = world.insert(payment(1), payment(2))
     store = _Refusing(world.clock, table=world.store.table)
     store.refused = refused
-    world.tools = replace(world.tools, store=store)
+    world.context = replace(world.context, store=store)
     assert set(world.attempt(refused, other)) == {other}
     assert store.settles <= 2, "a refused write is not repeated at once"
     assert world.stored(refused).first_operation.state is State.RUNNING
-    assert world.tools.leased_ids == set()
-    world.tools = replace(world.tools, store=world.store)
+    assert world.context.leased_ids == set()
+    world.context = replace(world.context, store=world.store)
     world.now += LEASE
     assert world.attempt(refused)[refused].answer == Verdict.SUCCEEDED
     assert len(world.provider.ledger) == 2
@@ -91,8 +91,8 @@ def test_a_fault_in_an_adapter_stays_with_its_payment(world: World) -> None:
     world.put(broken)
     ids = world.insert(
         payment(1),
-        payment(2, asked=submission(payment_method="pm_prepare")),
-        payment(3, asked=submission(payment_method="pm_send")),
+        payment(2, submitted=submission(payment_method="pm_prepare")),
+        payment(3, submitted=submission(payment_method="pm_send")),
     )
     settled = world.attempt(*ids)
     assert [settled[one].answer for one in ids] == [
@@ -112,7 +112,7 @@ def test_payments_with_different_failures_do_not_affect_the_others(
     script = {f"pm_{number}": [_raising(error)] for number, error in enumerate(errors)}
     world.put(ScriptedProvider(script))
     failing = [
-        payment(number + 1, asked=submission(payment_method=f"pm_{number}"))
+        payment(number + 1, submitted=submission(payment_method=f"pm_{number}"))
         for number in range(len(errors))
     ]
     ids = world.insert(*failing, payment(11), payment(12))
@@ -151,7 +151,7 @@ def test_a_worker_that_lost_its_lease_settles_nothing(world: World) -> None:
     [one] = world.insert(payment())
     assert world.attempt(one) == {}
     assert world.stored(one).first_operation.state is State.UNKNOWN
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
     world.now += LEASE
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(slow.ledger) == 1
@@ -181,12 +181,12 @@ class _Watching(ScriptedProvider):
 
 
 def test_a_payment_is_leased_from_its_send_until_it_is_settled(world: World) -> None:
-    watching = _Watching(world.tools.leased_ids)
+    watching = _Watching(world.context.leased_ids)
     world.put(watching)
     [one] = world.insert(payment())
     world.attempt(one)
     assert watching.seen == [{one}]
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 class _Waiting(ScriptedProvider):
@@ -207,24 +207,24 @@ def test_a_settled_payment_gives_up_its_lease_before_its_group_ends(
 ) -> None:
     waiting = _Waiting()
     world.put(waiting)
-    slow = payment(2, asked=submission(payment_method="pm_last"))
+    slow = payment(2, submitted=submission(payment_method="pm_last"))
     first, second = world.insert(payment(1), slow)
-    settling = run([first, second], world.tools)
+    settling = run([first, second], world.context)
     [settled] = next(settling)
     assert settled.payment.id == first
-    assert world.tools.leased_ids == {second}
+    assert world.context.leased_ids == {second}
     waiting.go_on.set()
     assert [one.payment.id for [one] in settling] == [second]
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 def test_a_stopping_worker_returns_its_unsent_payments(world: World) -> None:
     [one] = world.insert(payment())
-    world.tools.stopping.set()
+    world.context.stopping.set()
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
     assert world.stored(one).first_operation.state is State.RETRYING
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 def test_a_worker_without_the_store_sends_nothing_and_holds_no_lease(
@@ -235,7 +235,7 @@ def test_a_worker_without_the_store_sends_nothing_and_holds_no_lease(
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
     assert world.provider.sends == []
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 class _Cutting(ScriptedProvider):
@@ -259,7 +259,7 @@ def test_a_store_lost_during_a_call_leaves_the_group_to_recovery_without_leases(
     [one] = world.insert(payment())
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
     world.store.away = False
     world.now += LEASE
     world.put(cutting)
@@ -270,11 +270,11 @@ def test_a_store_lost_during_a_call_leaves_the_group_to_recovery_without_leases(
 
 def test_a_caller_that_stops_iterating_leaves_no_lease(world: World) -> None:
     ids = world.insert(*map(payment, range(1, 5)))
-    settling = run(ids, world.tools)
+    settling = run(ids, world.context)
     next(settling)
     assert isinstance(settling, Generator)
     settling.close()
-    assert world.tools.leased_ids == set()
+    assert world.context.leased_ids == set()
 
 
 def _raising(error: Exception) -> Act:

@@ -81,7 +81,7 @@ def test_dead_workers_lookup_is_repeated(world: World) -> None:
 def test_hold_gets_a_warning_and_a_lookup_at_its_end(world: World) -> None:
     asked = replace(submission(), capture=CaptureMethod.MANUAL)
     world.script(Act(lambda one: replace(pay(one), expires_at=NOW + DAY * 7)))
-    [one] = world.insert(payment(asked=asked))
+    [one] = world.insert(payment(submitted=asked))
     world.attempt(one)
     assert world.stored(one).status is Status.AUTHORIZED
     world.now = NOW + DAY * 6

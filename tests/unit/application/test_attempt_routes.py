@@ -30,19 +30,19 @@ class Shop:
     """A world with a provider for each account."""
 
     world: World
-    at: dict[str, Provider] = field(default_factory=dict)
+    providers: dict[str, Provider] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.at = {one.id: ScriptedProvider() for one in (ONE, TWO, THREE)}
-        self.world.tools = replace(
-            self.world.tools, providers=lambda account: self.at[account.id]
+        self.providers = {one.id: ScriptedProvider() for one in (ONE, TWO, THREE)}
+        self.world.context = replace(
+            self.world.context, providers=lambda account: self.providers[account.id]
         )
 
     def pay(self, number: int = 1) -> str:
         """A payment whose route has every account."""
         new = payment(
             number,
-            asked=submission(provider=None),
+            submitted=submission(provider=None),
             account=ONE,
             route=(TWO, THREE),
             routes_on=("insufficient_funds",),
@@ -53,12 +53,12 @@ class Shop:
         """The accounts where money moved."""
         return [
             name
-            for name, provider in self.at.items()
+            for name, provider in self.providers.items()
             if isinstance(provider, ScriptedProvider)
             for _ in provider.ledger
         ]
 
-    def told(self, payment_id: str) -> list[str]:
+    def event_types(self, payment_id: str) -> list[str]:
         """The types of the events on its timeline."""
         events = self.world.store.load_timeline(SHOP, payment_id)
         return [event.type for event in events or []]
@@ -97,7 +97,7 @@ def test_each_payment_is_made_at_its_own_account(shop: Shop) -> None:
 def test_a_payment_refused_by_the_first_account_is_charged_once_at_the_second(
     shop: Shop, said: Answer | ProviderError
 ) -> None:
-    shop.at[ONE.id] = Refusing(said)
+    shop.providers[ONE.id] = Refusing(said)
     one = shop.pay()
     shop.world.attempt(one)
     waiting = shop.world.stored(one)
@@ -105,62 +105,64 @@ def test_a_payment_refused_by_the_first_account_is_charged_once_at_the_second(
     shop.world.attempt(one)
     assert shop.charges() == [TWO.id]
     assert shop.world.stored(one).status is Status.CAPTURED
-    assert shop.told(one) == [
+    assert shop.event_types(one) == [
         *("payment.accepted", "attempt.sent", "attempt.answered", "payment.routed"),
         *("attempt.sent", "attempt.answered"),
     ]
 
 
 def test_an_open_breaker_reroutes_a_payment_in_the_same_write(shop: Shop) -> None:
-    shop.world.gates.open = {ONE.id}
+    shop.world.admission.open_breakers = {ONE.id}
     ids = [shop.pay(number) for number in range(1, 6)]
     shop.world.attempt(*ids)
     assert shop.charges() == [TWO.id] * 5
     for one in ids:
         assert shop.world.stored(one).account == TWO
         assert shop.world.stored(one).version == payment().version + 2
-        assert shop.told(one)[1:3] == ["payment.routed", "attempt.sent"]
+        assert shop.event_types(one)[1:3] == ["payment.routed", "attempt.sent"]
 
 
 @pytest.mark.parametrize("last_asked", [ONE, TWO])
 def test_two_open_breakers_reroute_a_payment_to_the_third_account(
     shop: Shop, last_asked: Account
 ) -> None:
-    shop.world.gates.open = {ONE.id, TWO.id}
+    shop.world.admission.open_breakers = {ONE.id, TWO.id}
     [second] = shop.world.insert(payment(2, account=TWO, route=(THREE,)))
     first = shop.pay()
     group = (first, second) if last_asked is TWO else (second, first)
     shop.world.attempt(*group)
     assert shop.charges() == [THREE.id] * 2
     assert shop.world.stored(first).account == THREE
-    assert shop.world.gates.asked.count(TWO.id) == 1, "or its probe is forgotten"
+    assert (
+        shop.world.admission.requested_accounts.count(TWO.id) == 1
+    ), "or its probe is forgotten"
 
 
 def test_a_payment_waits_at_its_account_while_all_breakers_are_open(shop: Shop) -> None:
-    shop.world.gates.open = {ONE.id, TWO.id, THREE.id}
+    shop.world.admission.open_breakers = {ONE.id, TWO.id, THREE.id}
     one = shop.pay()
     shop.world.attempt(one)
     assert shop.world.stored(one).account == ONE
-    assert shop.told(one) == ["payment.accepted"]
-    shop.world.gates.open = {TWO.id, THREE.id}
-    shop.world.now += shop.world.gates.again_in
+    assert shop.event_types(one) == ["payment.accepted"]
+    shop.world.admission.open_breakers = {TWO.id, THREE.id}
+    shop.world.now += shop.world.admission.retry_in
     shop.world.attempt(one)
     assert shop.charges() == [ONE.id]
 
 
 def test_a_rate_limit_reroutes_no_payment(shop: Shop) -> None:
-    shop.world.gates.granted = 0
+    shop.world.admission.granted = 0
     one = shop.pay()
     shop.world.attempt(one)
     assert shop.world.stored(one).account == ONE
-    assert shop.told(one) == ["payment.accepted"]
+    assert shop.event_types(one) == ["payment.accepted"]
 
 
 def test_one_wait_serves_all_accounts_at_their_limits(
     shop: Shop,
 ) -> None:
     world, began = shop.world, shop.world.now
-    world.gates.after = {ONE.id: 0.2, TWO.id: 0.5, THREE.id: 0.3}
+    world.admission.delays = {ONE.id: 0.2, TWO.id: 0.5, THREE.id: 0.3}
     ids = world.insert(payment(2, account=TWO), payment(3, account=THREE))
     world.attempt(shop.pay(), *ids)
     assert shop.charges() == [ONE.id, TWO.id, THREE.id]
@@ -172,7 +174,10 @@ def test_one_wait_serves_all_accounts_at_their_limits(
 
 def test_a_rerouted_payment_causes_no_second_wait(shop: Shop) -> None:
     world = shop.world
-    world.gates.open, world.gates.after = {ONE.id}, {TWO.id: 0.2, THREE.id: 0.5}
+    world.admission.open_breakers, world.admission.delays = {ONE.id}, {
+        TWO.id: 0.2,
+        THREE.id: 0.5,
+    }
     world.attempt(shop.pay(), *world.insert(payment(2, account=THREE)))
     assert shop.charges() == [TWO.id, THREE.id]
     assert world.waited == [0.5]
@@ -184,7 +189,7 @@ def test_accounts_below_their_limits_cause_no_wait(shop: Shop) -> None:
 
 
 def test_a_payment_rerouted_to_an_account_at_its_limit_waits_there(shop: Shop) -> None:
-    shop.world.gates.open, shop.world.gates.granted = {ONE.id}, 0
+    shop.world.admission.open_breakers, shop.world.admission.granted = {ONE.id}, 0
     one = shop.pay()
     shop.world.attempt(one)
     assert shop.world.stored(one).account == ONE
@@ -192,10 +197,10 @@ def test_a_payment_rerouted_to_an_account_at_its_limit_waits_there(shop: Shop) -
 
 
 def test_a_lost_answer_is_found_at_the_account_of_its_send(shop: Shop) -> None:
-    shop.at[ONE.id] = Refusing(OutcomeUnknown("no_answer"))
+    shop.providers[ONE.id] = Refusing(OutcomeUnknown("no_answer"))
     one = shop.pay()
     shop.world.attempt(one)
-    shop.world.gates.open = {ONE.id}
+    shop.world.admission.open_breakers = {ONE.id}
     shop.world.now = shop.world.stored(one).first_operation.due_at or shop.world.now
     shop.world.attempt(one)
     left = shop.world.stored(one)
@@ -204,26 +209,26 @@ def test_a_lost_answer_is_found_at_the_account_of_its_send(shop: Shop) -> None:
 
 
 def test_an_open_breaker_of_refunds_reroutes_no_charge(shop: Shop) -> None:
-    shop.world.gates.open = {breaker_name(ONE.id, CallKind.REFUNDS)}
+    shop.world.admission.open_breakers = {breaker_name(ONE.id, CallKind.REFUNDS)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [ONE.id]
 
 
 def test_an_open_breaker_of_charges_reroutes_them(shop: Shop) -> None:
-    shop.world.gates.open = {breaker_name(ONE.id, CallKind.CHARGES)}
+    shop.world.admission.open_breakers = {breaker_name(ONE.id, CallKind.CHARGES)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [TWO.id]
 
 
 def test_the_outcome_of_a_call_is_recorded_at_its_accounts_breaker(shop: Shop) -> None:
-    shop.at[ONE.id] = Refusing(NotSent())
+    shop.providers[ONE.id] = Refusing(NotSent())
     shop.world.attempt(shop.pay())
-    assert shop.world.gates.told_of == {ONE.id}
+    assert shop.world.admission.recorded_accounts == {ONE.id}
 
 
 def test_an_answer_at_the_last_account_ends_the_payment(shop: Shop) -> None:
     for account in (ONE, TWO, THREE):
-        shop.at[account.id] = Refusing(DECLINE)
+        shop.providers[account.id] = Refusing(DECLINE)
     one = shop.pay()
     for _ in range(3):
         settled = shop.world.attempt(one)

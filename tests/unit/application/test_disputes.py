@@ -108,8 +108,8 @@ def test_a_slow_read_of_a_dispute_notifies_no_other_worker(
             return super().read(update)
 
     slow = Slow(bench.disputes.shown)
-    desk = replace(bench.dispute_context, disputes=lambda account: slow)
-    handle(names, replace(bench.webhook_context, dispute_context=desk))
+    dispute_context = replace(bench.dispute_context, disputes=lambda account: slow)
+    handle(names, replace(bench.webhook_context, dispute_context=dispute_context))
     assert (slow.reads, due) == (4, [])
 
 
@@ -140,11 +140,11 @@ def test_a_read_of_a_dispute_delays_no_other_webhook_of_its_group(bench: Bench) 
         return DisputeUpdate(webhook.account, webhook.body)
 
     looking = Looking(bench.disputes.shown)
-    desk = replace(bench.dispute_context, disputes=lambda account: looking)
-    hearing = replace(
-        bench.webhook_context, dispute_context=desk, parsers={STRIPE: reader}
+    dispute_context = replace(bench.dispute_context, disputes=lambda account: looking)
+    context = replace(
+        bench.webhook_context, dispute_context=dispute_context, parsers={STRIPE: reader}
     )
-    assert len(handle([dispute, other.id], hearing)) == 2
+    assert len(handle([dispute, other.id], context)) == 2
     assert ended == [other.id] * 2
 
 
@@ -157,9 +157,9 @@ def test_a_dispute_of_a_worker_that_died_during_the_read_is_handled_by_another(
         def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             raise SystemExit
 
-    desk = replace(bench.dispute_context, disputes=lambda account: Dying())
+    dispute_context = replace(bench.dispute_context, disputes=lambda account: Dying())
     with pytest.raises(SystemExit):
-        handle([name], replace(bench.webhook_context, dispute_context=desk))
+        handle([name], replace(bench.webhook_context, dispute_context=dispute_context))
     bench.now += timedelta(minutes=1)
     assert bench.inbox.find_due_ids(9) == [name]
     handle([name], bench.webhook_context)
@@ -183,9 +183,9 @@ def test_a_payment_that_changes_at_every_try_is_left_for_later(bench: Bench) -> 
                 bench.store.amend(one)
             return found
 
-    desk = replace(bench.dispute_context, view=Busy(bench.store))
-    hearing = replace(bench.webhook_context, dispute_context=desk)
-    [waits] = handle([bench.webhook()], hearing)
+    dispute_context = replace(bench.dispute_context, view=Busy(bench.store))
+    context = replace(bench.webhook_context, dispute_context=dispute_context)
+    [waits] = handle([bench.webhook()], context)
     assert (waits.status, waits.due_at) == (
         WebhookStatus.WAITING,
         bench.now + retry.DISPUTE.base_delay,
@@ -211,9 +211,9 @@ def test_a_dispute_waits_for_its_payment(bench: Bench) -> None:
 
 
 def test_a_dispute_changes_no_payment_of_another_provider(bench: Bench) -> None:
-    told = DisputeUpdate(Account.own(ProviderName.PAYPAL), HINT.ref)
+    update = DisputeUpdate(Account.own(ProviderName.PAYPAL), HINT.ref)
     with pytest.raises(PaymentNotFound):
-        use_case.sync_dispute(told, bench.dispute_context)
+        use_case.sync_dispute(update, bench.dispute_context)
     assert bench.stored() == bench.payment
 
 

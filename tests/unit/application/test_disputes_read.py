@@ -41,22 +41,22 @@ def test_dispute_of_a_merchants_account_is_read_through_its_breaker() -> None:
         asked.append(account)
         return bench.disputes
 
-    desk = replace(bench.dispute_context, disputes=disputes)
-    followed = use_case.sync_dispute(DisputeUpdate(stored, HINT.ref), desk)
+    dispute_context = replace(bench.dispute_context, disputes=disputes)
+    followed = use_case.sync_dispute(DisputeUpdate(stored, HINT.ref), dispute_context)
     assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
     assert asked == [stored, stored]
-    assert bench.admission.told_of == {"acct_1"}
+    assert bench.admission.recorded_accounts == {"acct_1"}
     with pytest.raises(PaymentNotFound):
-        use_case.sync_dispute(HINT, desk)
+        use_case.sync_dispute(HINT, dispute_context)
 
 
 def test_dispute_of_an_unreadable_account_is_retried_later(bench: Bench) -> None:
     def disputes(account: Account) -> MemoryDisputes:
         raise NotExecuted("credentials_unavailable")
 
-    desk = replace(bench.dispute_context, disputes=disputes)
+    dispute_context = replace(bench.dispute_context, disputes=disputes)
     with pytest.raises(NotExecuted) as raised:
-        use_case.sync_dispute(HINT, desk)
+        use_case.sync_dispute(HINT, dispute_context)
     assert raised.value.detail == "credentials_unavailable"
 
 
@@ -86,7 +86,7 @@ def test_open_breaker_stops_the_read_of_a_dispute(bench: Bench) -> None:
 
 
 def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
-    bench.admission.after = {OWN.id: 0.25}
+    bench.admission.delays = {OWN.id: 0.25}
     handle([bench.webhook()], bench.webhook_context)
     assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
     assert bench.status() is WebhookStatus.HANDLED

@@ -30,12 +30,12 @@ from tests.unit.application.conftest import World
 
 
 def test_preview_has_the_effects_and_changes_nothing(
-    world: World, desk: OperatorContext
+    world: World, operator_context: OperatorContext
 ) -> None:
     reviews(world, [1, 2])
     brought(world.store, 3, DECLINE)
     before = world.store.all_payments()
-    replay = preview(desk)
+    replay = preview(operator_context)
     assert replay.totals == (ReplayTotal(ReplayAction.RESEND, "USD", 2, 2 * 1999),)
     assert (replay.count, replay.stage, replay.by) == (
         2,
@@ -43,18 +43,18 @@ def test_preview_has_the_effects_and_changes_nothing(
         "key_1",
     )
     assert world.store.all_payments() == before
-    assert operator_actions.run_replays(desk) == 0
-    declined = preview(desk, Search(state=State.DECLINED, merchant="shop"))
+    assert operator_actions.run_replays(operator_context) == 0
+    declined = preview(operator_context, Search(state=State.DECLINED, merchant="shop"))
     assert [one.action for one in declined.totals] == [ReplayAction.REFUSED]
 
 
-def test_a_search_without_bounds_is_refused(desk: OperatorContext) -> None:
+def test_a_search_without_bounds_is_refused(operator_context: OperatorContext) -> None:
     with pytest.raises(Conflict, match="give a merchant or ids"):
-        preview(desk, Search(state=State.SUCCEEDED))
+        preview(operator_context, Search(state=State.SUCCEEDED))
 
 
 def test_preview_of_too_many_operations_is_refused(
-    world: World, desk: OperatorContext
+    world: World, operator_context: OperatorContext
 ) -> None:
     stuck = brought(world.store, 1, NeedsReview("odd"))
     many = [replace(stuck, id=f"pay_{number:026d}") for number in range(MAX_ITEMS + 1)]
@@ -68,33 +68,39 @@ def test_preview_of_too_many_operations_is_refused(
             start = 0 if before is None else int(before[4:]) + 1
             return many[start : start + limit]
 
-    crowded = replace(desk, view=Many(world.store))
+    crowded = replace(operator_context, view=Many(world.store))
     with pytest.raises(Conflict, match="more than 10000"):
         preview(crowded)
     many.pop()
     assert preview(crowded).count == MAX_ITEMS
 
 
-def test_unknown_payment_and_replay_are_not_found(desk: OperatorContext) -> None:
+def test_unknown_payment_and_replay_are_not_found(
+    operator_context: OperatorContext,
+) -> None:
     with pytest.raises(ReplayNotFound):
-        operator_actions.cancel_replay("rpl_9", by="key_1", context=desk)
+        operator_actions.cancel_replay("rpl_9", by="key_1", context=operator_context)
     with pytest.raises(PaymentNotFound):
         operator_actions.resolve(
-            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), OPERATOR, context=desk
+            "pay_9",
+            "op_9",
+            Evidence(Verdict.SUCCEEDED),
+            OPERATOR,
+            context=operator_context,
         )
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
 def test_resolution_is_retried_after_other_writes(
-    world: World, desk: OperatorContext, times: int, done: bool
+    world: World, operator_context: OperatorContext, times: int, done: bool
 ) -> None:
     [one] = reviews(world, [1])
     busy = OperatorContext(
-        desk.view,
+        operator_context.view,
         Interrupted(world.store, times),
-        desk.replays,
-        desk.queue,
-        desk.clock,
+        operator_context.replays,
+        operator_context.queue,
+        operator_context.clock,
     )
     operation = world.stored(one).first_operation.id
     if done:
@@ -109,9 +115,13 @@ def test_resolution_is_retried_after_other_writes(
     assert (world.stored(one).first_operation.state is State.SUCCEEDED) is done
 
 
-def test_all_merchants_payments_are_found(world: World, desk: OperatorContext) -> None:
+def test_all_merchants_payments_are_found(
+    world: World, operator_context: OperatorContext
+) -> None:
     reviews(world, [1])
     rival = Scope("rival", Mode.TEST)
     brought(world.store, 2, NeedsReview("odd"), scope=rival)
-    found = operator_actions.find_payments(Search(), before=None, limit=9, context=desk)
+    found = operator_actions.find_payments(
+        Search(), before=None, limit=9, context=operator_context
+    )
     assert [one.merchant for one in found] == ["rival", "shop"]

@@ -36,7 +36,7 @@ from tests.support.operator_fakes import MemoryView
 TYPES: Final = frozenset({"it.happened", "nonsense"})
 
 
-class _Desk:
+class _Bench:
     """The context of webhooks in memory, and its clock."""
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class _Desk:
         self.store = MemoryStore(self.clock)
         self.inbox = MemoryInbox(self.clock)
         self.wakeups, self.lookups = MemoryQueue(), MemoryQueue()
-        self.statement, self.gates = MemoryStatement(), AdmitAll()
+        self.statement, self.admission = MemoryStatement(), AdmitAll()
         view = MemoryView(self.store)
-        self.hearing = WebhookContext(
+        self.context = WebhookContext(
             inbox=self.inbox,
             view=view,
             store=self.store,
@@ -57,7 +57,7 @@ class _Desk:
                 MemoryDisputes(),
                 self.clock,
                 view=view,
-                admission=self.gates,
+                admission=self.admission,
             ),
             statements=lambda account: self.statement,
             clock=self.clock,
@@ -66,7 +66,7 @@ class _Desk:
     def clock(self) -> datetime:
         return self.now
 
-    def told(self, about: Payment, event: str = "evt_1") -> str:
+    def receive(self, about: Payment, event: str = "evt_1") -> str:
         webhook = _webhook(about, event, at=self.now)
         receive(webhook, event_types=TYPES, inbox=self.inbox, queue=self.wakeups)
         return webhook.id
@@ -90,8 +90,8 @@ class _Desk:
 
 
 @pytest.fixture
-def desk() -> _Desk:
-    return _Desk()
+def bench() -> _Bench:
+    return _Bench()
 
 
 def _webhook(about: Payment, event: str, *, at: datetime) -> Webhook:
@@ -117,40 +117,42 @@ def _notice(webhook: Webhook) -> ObjectUpdate:
     )
 
 
-def test_webhook_makes_a_lookup_due_and_notifies_the_workers(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    [handled] = handle([desk.told(unknown)], desk.hearing)
+def test_webhook_makes_a_lookup_due_and_notifies_the_workers(bench: _Bench) -> None:
+    unknown = bench.unknown()
+    [handled] = handle([bench.receive(unknown)], bench.context)
     assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, unknown.id)
-    assert (desk.stored().due_at, desk.stored().first_operation.lookups_since) == (
+    assert (bench.stored().due_at, bench.stored().first_operation.lookups_since) == (
         NOW,
         NOW,
     )
-    assert desk.lookups.waiting == [unknown.id]
-    assert desk.statuses() == [WebhookStatus.HANDLED]
+    assert bench.lookups.waiting == [unknown.id]
+    assert bench.statuses() == [WebhookStatus.HANDLED]
 
 
-def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    name = desk.told(unknown)
-    assert desk.told(unknown) == name
-    assert desk.wakeups.waiting == [name]
-    assert len(handle([name, name], desk.hearing)) == 1
-    assert handle([name], desk.hearing) == []
+def test_the_same_event_twice_is_kept_and_handled_once(bench: _Bench) -> None:
+    unknown = bench.unknown()
+    name = bench.receive(unknown)
+    assert bench.receive(unknown) == name
+    assert bench.wakeups.waiting == [name]
+    assert len(handle([name, name], bench.context)) == 1
+    assert handle([name], bench.context) == []
 
 
-def test_many_events_of_one_payment_in_one_group_make_one_lookup(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    names = [desk.told(unknown, f"evt_{number}") for number in range(5)]
-    assert {one.status for one in handle(names, desk.hearing)} == {
+def test_many_events_of_one_payment_in_one_group_make_one_lookup(bench: _Bench) -> None:
+    unknown = bench.unknown()
+    names = [bench.receive(unknown, f"evt_{number}") for number in range(5)]
+    assert {one.status for one in handle(names, bench.context)} == {
         WebhookStatus.HANDLED
     }
-    assert desk.stored().version == unknown.version + 1
-    assert desk.lookups.waiting == [unknown.id]
+    assert bench.stored().version == unknown.version + 1
+    assert bench.lookups.waiting == [unknown.id]
 
 
-def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    name = desk.told(unknown)
+def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(
+    bench: _Bench,
+) -> None:
+    unknown = bench.unknown()
+    name = bench.receive(unknown)
 
     class Dying(MemoryInbox):
         """An inbox whose process dies before it marks a handled webhook."""
@@ -158,61 +160,61 @@ def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(desk: _Desk) 
         def save_results(self, webhooks: Sequence[Webhook]) -> None:
             raise StoreUnavailable
 
-    dying = Dying(desk.clock)
+    dying = Dying(bench.clock)
     receive(
-        _webhook(unknown, "evt_1", at=desk.now),
+        _webhook(unknown, "evt_1", at=bench.now),
         event_types=TYPES,
         inbox=dying,
-        queue=desk.wakeups,
+        queue=bench.wakeups,
     )
     with pytest.raises(StoreUnavailable):
-        handle([name], replace(desk.hearing, inbox=dying))
-    assert [one.status for one in handle([name], desk.hearing)] == [
+        handle([name], replace(bench.context, inbox=dying))
+    assert [one.status for one in handle([name], bench.context)] == [
         WebhookStatus.HANDLED
     ]
-    assert desk.stored().version == unknown.version + 1
-    assert desk.stored().first_operation.state is State.UNKNOWN
+    assert bench.stored().version == unknown.version + 1
+    assert bench.stored().first_operation.state is State.UNKNOWN
 
 
-def test_webhook_does_not_disturb_a_worker_with_a_claim(desk: _Desk) -> None:
-    [new] = desk.store.insert_many([payment()])
-    [won] = desk.store.claim_many([sending(new)])
-    name = desk.told(won)
-    [waits] = handle([name], desk.hearing)
+def test_webhook_does_not_disturb_a_worker_with_a_claim(bench: _Bench) -> None:
+    [new] = bench.store.insert_many([payment()])
+    [won] = bench.store.claim_many([sending(new)])
+    name = bench.receive(won)
+    [waits] = handle([name], bench.context)
     assert (waits.status, waits.tries) == (WebhookStatus.WAITING, 1)
-    assert desk.stored().version == won.version
-    assert desk.inbox.find_due_ids(9) == []
-    desk.now += retry.WEBHOOK.base_delay
-    assert desk.inbox.find_due_ids(9) == [name]
+    assert bench.stored().version == won.version
+    assert bench.inbox.find_due_ids(9) == []
+    bench.now += retry.WEBHOOK.base_delay
+    assert bench.inbox.find_due_ids(9) == [name]
 
 
 def test_webhook_waits_for_its_payment_and_is_given_up_after_an_hour(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
-    name = desk.told(payment())
+    name = bench.receive(payment())
     waits = list[timedelta]()
     while True:
-        [tried] = handle([name], desk.hearing)
+        [tried] = handle([name], bench.context)
         if tried.due_at is None:
             break
-        waits.append(tried.due_at - desk.now)
-        desk.now = tried.due_at
+        waits.append(tried.due_at - bench.now)
+        bench.now = tried.due_at
     assert waits == sorted(waits) and len(set(waits)) > 5
     assert retry.WEBHOOK.max_duration is not None
-    assert desk.now - NOW <= retry.WEBHOOK.max_duration
-    assert desk.statuses() == [WebhookStatus.UNMATCHED]
-    desk.unknown()
-    assert desk.inbox.reprocess([name], now=desk.now) == 1
-    assert [one.status for one in handle([name], desk.hearing)] == [
+    assert bench.now - NOW <= retry.WEBHOOK.max_duration
+    assert bench.statuses() == [WebhookStatus.UNMATCHED]
+    bench.unknown()
+    assert bench.inbox.reprocess([name], now=bench.now) == 1
+    assert [one.status for one in handle([name], bench.context)] == [
         WebhookStatus.HANDLED
     ]
 
 
-def test_unreadable_webhook_is_kept_and_delays_no_other(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    odd = replace(_webhook(payment(), "evt_0", at=desk.now), type="nonsense")
-    receive(odd, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
-    handled = handle([odd.id, desk.told(unknown)], desk.hearing)
+def test_unreadable_webhook_is_kept_and_delays_no_other(bench: _Bench) -> None:
+    unknown = bench.unknown()
+    odd = replace(_webhook(payment(), "evt_0", at=bench.now), type="nonsense")
+    receive(odd, event_types=TYPES, inbox=bench.inbox, queue=bench.wakeups)
+    handled = handle([odd.id, bench.receive(unknown)], bench.context)
     assert {one.status for one in handled} == {
         WebhookStatus.UNREADABLE,
         WebhookStatus.HANDLED,
@@ -220,7 +222,7 @@ def test_unreadable_webhook_is_kept_and_delays_no_other(desk: _Desk) -> None:
 
 
 def test_webhook_of_an_unwritable_payment_is_retried_and_delays_no_other(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
     class Broken(MemoryStore):
         """A store that can encode no payment."""
@@ -228,24 +230,24 @@ def test_webhook_of_an_unwritable_payment_is_retried_and_delays_no_other(
         def amend(self, payment: Payment) -> Payment | None:
             raise ValueError("no such field")
 
-    names = [desk.told(desk.unknown()), desk.told(payment(2), "evt_2")]
-    broken = Broken(desk.clock)
-    handled = handle(names, replace(desk.hearing, store=broken))
+    names = [bench.receive(bench.unknown()), bench.receive(payment(2), "evt_2")]
+    broken = Broken(bench.clock)
+    handled = handle(names, replace(bench.context, store=broken))
     assert [one.status for one in handled] == [WebhookStatus.WAITING] * 2
-    assert desk.lookups.waiting == []
-    assert [one.status for one in handle(names[:1], desk.hearing)] == [
+    assert bench.lookups.waiting == []
+    assert [one.status for one in handle(names[:1], bench.context)] == [
         WebhookStatus.HANDLED
     ]
 
 
 def test_a_webhook_whose_object_names_no_payment_of_ours_is_unmatched_at_once(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
     def of_others(webhook: Webhook) -> ObjectUpdate:
         return replace(_notice(webhook), payment=None)
 
-    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: of_others})
-    [ended] = handle([desk.told(payment())], hearing)
+    context = replace(bench.context, parsers={ProviderName.STRIPE: of_others})
+    [ended] = handle([bench.receive(payment())], context)
     assert (ended.status, ended.due_at, ended.tries) == (
         WebhookStatus.UNMATCHED,
         None,
@@ -254,9 +256,9 @@ def test_a_webhook_whose_object_names_no_payment_of_ours_is_unmatched_at_once(
 
 
 def test_a_webhook_that_fails_its_group_is_postponed_and_the_others_are_handled(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
-    unknown = desk.unknown()
+    unknown = bench.unknown()
 
     class Choking(MemoryView):
         """A view that raises for any group with one of the payments."""
@@ -266,9 +268,9 @@ def test_a_webhook_that_fails_its_group_is_postponed_and_the_others_are_handled(
                 raise UnicodeError("half a pair")
             return super().load(ids)
 
-    hearing = replace(desk.hearing, view=Choking(desk.store))
-    poison = desk.told(payment(2), "evt_2")
-    handled = handle([poison, desk.told(unknown)], hearing)
+    context = replace(bench.context, view=Choking(bench.store))
+    poison = bench.receive(payment(2), "evt_2")
+    handled = handle([poison, bench.receive(unknown)], context)
     assert {one.id: one.status for one in handled}[poison] is WebhookStatus.WAITING
     assert sorted(one.status for one in handled) == [
         WebhookStatus.HANDLED,
@@ -276,17 +278,17 @@ def test_a_webhook_that_fails_its_group_is_postponed_and_the_others_are_handled(
     ]
     waits = list[timedelta]()
     while True:
-        [tried] = handle([poison], hearing)
+        [tried] = handle([poison], context)
         if tried.due_at is None:
             break
-        waits.append(tried.due_at - desk.now)
-        desk.now = tried.due_at
+        waits.append(tried.due_at - bench.now)
+        bench.now = tried.due_at
     assert waits == sorted(waits) and len(set(waits)) > 5
     assert tried.status is WebhookStatus.UNREADABLE
-    assert desk.inbox.find_due_ids(9) == []
+    assert bench.inbox.find_due_ids(9) == []
 
 
-def test_a_group_is_not_split_without_the_store(desk: _Desk) -> None:
+def test_a_group_is_not_split_without_the_store(bench: _Bench) -> None:
     asked = list[int]()
 
     class Away(MemoryView):
@@ -296,28 +298,30 @@ def test_a_group_is_not_split_without_the_store(desk: _Desk) -> None:
             asked.append(len(ids))
             raise StoreUnavailable
 
-    names = [desk.told(payment(1)), desk.told(payment(2), "evt_2")]
+    names = [bench.receive(payment(1)), bench.receive(payment(2), "evt_2")]
     with pytest.raises(StoreUnavailable):
-        handle(names, replace(desk.hearing, view=Away(desk.store)))
+        handle(names, replace(bench.context, view=Away(bench.store)))
     assert asked == [2]
 
 
 def test_webhook_of_an_ignored_type_is_stored_without_a_notification(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
-    other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
-    assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
-    assert (desk.statuses(), desk.wakeups.waiting) == ([WebhookStatus.IGNORED], [])
-    assert desk.inbox.find_due_ids(9) == []
-    desk.inbox.reprocess([other.id], now=desk.now)
-    [again] = handle([other.id], desk.hearing)
+    other = replace(
+        _webhook(payment(), "evt_0", at=bench.now), type="balance.available"
+    )
+    assert receive(other, event_types=TYPES, inbox=bench.inbox, queue=bench.wakeups)
+    assert (bench.statuses(), bench.wakeups.waiting) == ([WebhookStatus.IGNORED], [])
+    assert bench.inbox.find_due_ids(9) == []
+    bench.inbox.reprocess([other.id], now=bench.now)
+    [again] = handle([other.id], bench.context)
     assert again.status is WebhookStatus.IGNORED, "only a later version may know it"
 
 
-def test_a_webhook_is_applied_again_after_a_concurrent_write(desk: _Desk) -> None:
-    unknown = desk.unknown()
-    stale = [desk.store.all_payments()]
-    desk.store.amend(unknown)  # a concurrent write
+def test_a_webhook_is_applied_again_after_a_concurrent_write(bench: _Bench) -> None:
+    unknown = bench.unknown()
+    stale = [bench.store.all_payments()]
+    bench.store.amend(unknown)  # a concurrent write
 
     class Stale(MemoryView):
         """A view whose first answer is older than the write."""
@@ -325,25 +329,25 @@ def test_a_webhook_is_applied_again_after_a_concurrent_write(desk: _Desk) -> Non
         def load(self, ids: Sequence[str]) -> list[Payment]:
             return stale.pop() if stale else super().load(ids)
 
-    hearing = replace(desk.hearing, view=Stale(desk.store))
-    [handled] = handle([desk.told(unknown)], hearing)
+    context = replace(bench.context, view=Stale(bench.store))
+    [handled] = handle([bench.receive(unknown)], context)
     assert handled.status is WebhookStatus.HANDLED
-    assert desk.stored().version == unknown.version + 2
+    assert bench.stored().version == unknown.version + 2
 
 
-def test_a_webhook_of_a_missing_operation_waits(desk: _Desk) -> None:
-    unknown = desk.unknown()
+def test_a_webhook_of_a_missing_operation_waits(bench: _Bench) -> None:
+    unknown = bench.unknown()
 
     def of_a_hold(webhook: Webhook) -> ObjectUpdate:
         return replace(_notice(webhook), kinds=frozenset({Kind.AUTHORIZE}))
 
-    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: of_a_hold})
-    [waits] = handle([desk.told(unknown)], hearing)
-    assert (waits.status, desk.stored()) == (WebhookStatus.WAITING, unknown)
+    context = replace(bench.context, parsers={ProviderName.STRIPE: of_a_hold})
+    [waits] = handle([bench.receive(unknown)], context)
+    assert (waits.status, bench.stored()) == (WebhookStatus.WAITING, unknown)
 
 
-def test_a_webhook_of_a_payment_that_changes_at_every_read_waits(desk: _Desk) -> None:
-    unknown = desk.unknown()
+def test_a_webhook_of_a_payment_that_changes_at_every_read_waits(bench: _Bench) -> None:
+    unknown = bench.unknown()
 
     class Busy(MemoryView):
         """A view whose payments change after every read."""
@@ -351,31 +355,31 @@ def test_a_webhook_of_a_payment_that_changes_at_every_read_waits(desk: _Desk) ->
         def load(self, ids: Sequence[str]) -> list[Payment]:
             found = super().load(ids)
             for one in found:
-                desk.store.amend(one)
+                bench.store.amend(one)
             return found
 
-    hearing = replace(desk.hearing, view=Busy(desk.store))
-    [waits] = handle([desk.told(unknown)], hearing)
-    assert (waits.status, desk.stored().first_operation) == (
+    context = replace(bench.context, view=Busy(bench.store))
+    [waits] = handle([bench.receive(unknown)], context)
+    assert (waits.status, bench.stored().first_operation) == (
         WebhookStatus.WAITING,
         unknown.first_operation,
     )
 
 
 def test_webhook_of_one_account_never_changes_a_payment_of_another(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
-    unknown = desk.unknown()
+    unknown = bench.unknown()
     stored = Account("acct_1", ProviderName.STRIPE)
-    told = replace(_webhook(unknown, "evt_1", at=desk.now), account=stored)
-    receive(told, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
-    [ended] = handle([told.id], desk.hearing)
+    webhook = replace(_webhook(unknown, "evt_1", at=bench.now), account=stored)
+    receive(webhook, event_types=TYPES, inbox=bench.inbox, queue=bench.wakeups)
+    [ended] = handle([webhook.id], bench.context)
     assert (ended.status, ended.payment) == (WebhookStatus.UNMATCHED, None)
-    assert desk.store.all_payments() == [unknown]
-    assert desk.lookups.waiting == []
+    assert bench.store.all_payments() == [unknown]
+    assert bench.lookups.waiting == []
 
 
-def _of_others(webhook: Webhook) -> ObjectUpdate:
+def _parse_external(webhook: Webhook) -> ObjectUpdate:
     """An external refund, which names its payment if it is ``named``."""
     payment_id, operation = webhook.body.split()
     return ObjectUpdate(
@@ -389,39 +393,39 @@ def _of_others(webhook: Webhook) -> ObjectUpdate:
     )
 
 
-def _told_by_others(
-    desk: _Desk, of: Payment, *, named: bool
+def _receive_external(
+    bench: _Bench, of: Payment, *, named: bool
 ) -> tuple[str, WebhookContext]:
     body = f"{of.id} {'named' if named else 'unnamed'}"
     own = Account.own(ProviderName.STRIPE)
-    webhook = Webhook(own, "evt_1", "it.happened", body, desk.now)
-    receive(webhook, event_types=TYPES, inbox=desk.inbox, queue=desk.wakeups)
-    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: _of_others})
-    return webhook.id, hearing
+    webhook = Webhook(own, "evt_1", "it.happened", body, bench.now)
+    receive(webhook, event_types=TYPES, inbox=bench.inbox, queue=bench.wakeups)
+    context = replace(bench.context, parsers={ProviderName.STRIPE: _parse_external})
+    return webhook.id, context
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_external_refund_makes_a_lookup_of_the_payment_due(
-    desk: _Desk, named: bool
+    bench: _Bench, named: bool
 ) -> None:
     """A refund without our ids is found by its charge."""
-    paid = _paid(desk)
-    desk.statement.owners["ch_1"] = paid.id
-    webhook, hearing = _told_by_others(desk, paid, named=named)
-    [handled] = handle([webhook], hearing)
+    paid = _paid(bench)
+    bench.statement.owners["ch_1"] = paid.id
+    webhook, context = _receive_external(bench, paid, named=named)
+    [handled] = handle([webhook], context)
     assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, paid.id)
-    assert (desk.stored().due_at, desk.stored().refunded) == (desk.now, 0)
-    assert desk.lookups.waiting == [paid.id]
-    version = desk.stored().version
-    desk.inbox.reprocess([webhook], now=desk.now)
-    [again] = handle([webhook], hearing)
+    assert (bench.stored().due_at, bench.stored().refunded) == (bench.now, 0)
+    assert bench.lookups.waiting == [paid.id]
+    version = bench.stored().version
+    bench.inbox.reprocess([webhook], now=bench.now)
+    [again] = handle([webhook], context)
     assert again.status is WebhookStatus.HANDLED
-    assert desk.stored().version == version, "a lookup is due already"
+    assert bench.stored().version == version, "a lookup is due already"
 
 
-def test_known_external_refund_needs_no_lookup(desk: _Desk) -> None:
-    paid = _paid(desk)
-    desk.statement.owners["ch_1"] = paid.id
+def test_known_external_refund_needs_no_lookup(bench: _Bench) -> None:
+    paid = _paid(bench)
+    bench.statement.owners["ch_1"] = paid.id
     known = replace(
         paid.first_operation,
         id="op_others",
@@ -429,36 +433,36 @@ def test_known_external_refund_needs_no_lookup(desk: _Desk) -> None:
         origin=None,
         refs={"refund": "re_1"},
     )
-    desk.store.amend(replace(paid, operations=(paid.first_operation, known)))
-    webhook, hearing = _told_by_others(desk, paid, named=False)
-    [handled] = handle([webhook], hearing)
-    assert (handled.status, desk.lookups.waiting) == (WebhookStatus.HANDLED, [])
+    bench.store.amend(replace(paid, operations=(paid.first_operation, known)))
+    webhook, context = _receive_external(bench, paid, named=False)
+    [handled] = handle([webhook], context)
+    assert (handled.status, bench.lookups.waiting) == (WebhookStatus.HANDLED, [])
 
 
-def test_refund_of_an_unknown_charge_is_unmatched_at_once(desk: _Desk) -> None:
-    webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
-    [handled] = handle([webhook], hearing)
+def test_refund_of_an_unknown_charge_is_unmatched_at_once(bench: _Bench) -> None:
+    webhook, context = _receive_external(bench, _paid(bench), named=False)
+    [handled] = handle([webhook], context)
     assert handled.status is WebhookStatus.UNMATCHED
 
 
 def test_a_webhook_of_a_refund_with_an_unreadable_charge_is_retried(
-    desk: _Desk,
+    bench: _Bench,
 ) -> None:
-    webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
-    desk.statement.fails.append(OutcomeUnknown("http_500"))
-    [handled] = handle([webhook], hearing)
+    webhook, context = _receive_external(bench, _paid(bench), named=False)
+    bench.statement.fails.append(OutcomeUnknown("http_500"))
+    [handled] = handle([webhook], context)
     assert (handled.status, handled.tries) == (WebhookStatus.WAITING, 1)
 
 
-def test_a_webhook_of_a_refund_waits_for_its_payment(desk: _Desk) -> None:
-    paid = _paid(desk)
-    desk.statement.owners["ch_1"] = "pay_unknown"
-    webhook, hearing = _told_by_others(desk, paid, named=False)
-    [handled] = handle([webhook], hearing)
+def test_a_webhook_of_a_refund_waits_for_its_payment(bench: _Bench) -> None:
+    paid = _paid(bench)
+    bench.statement.owners["ch_1"] = "pay_unknown"
+    webhook, context = _receive_external(bench, paid, named=False)
+    [handled] = handle([webhook], context)
     assert handled.status is WebhookStatus.WAITING
-    assert desk.lookups.waiting == []
+    assert bench.lookups.waiting == []
 
 
-def _paid(desk: _Desk) -> Payment:
-    [new] = desk.store.insert_many([captured(now=desk.now)])
+def _paid(bench: _Bench) -> Payment:
+    [new] = bench.store.insert_many([captured(now=bench.now)])
     return new

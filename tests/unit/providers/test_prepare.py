@@ -29,7 +29,7 @@ def a_charge(
 ) -> Payment:
     """A new payment with fixed ids."""
     asked = Submission(amount=amount, provider=provider, **fields)
-    payment = samples.payment(asked=asked)
+    payment = samples.payment(submitted=asked)
     first = replace(payment.first_operation, id="op_1")
     return replace(payment, id="pay_1", operations=(first,))
 
@@ -142,7 +142,7 @@ def test_a_paypal_order_asks_to_save_the_wallet(
 
 def test_a_stripe_authorization_is_captured_manually() -> None:
     asked = replace(samples.submission(), capture=CaptureMethod.MANUAL)
-    payment = samples.payment(asked=asked)
+    payment = samples.payment(submitted=asked)
     body = json.loads(STRIPE.prepare(payment, payment.first_operation))
     assert body["capture_method"] == "manual"
     assert body["expand"] == FEES
@@ -153,7 +153,7 @@ def test_a_stripe_authorization_asks_for_several_captures_on_request() -> None:
     asked = replace(
         samples.submission(), capture=CaptureMethod.MANUAL, multicapture=True
     )
-    payment = samples.payment(asked=asked)
+    payment = samples.payment(submitted=asked)
     body = json.loads(STRIPE.prepare(payment, payment.first_operation))
     several = {"card": {"request_multicapture": "if_available"}}
     assert body["payment_method_options"] == several
@@ -161,7 +161,7 @@ def test_a_stripe_authorization_asks_for_several_captures_on_request() -> None:
 
 def test_a_paypal_authorization_is_an_order_of_that_intent() -> None:
     asked = samples.submission(provider=ProviderName.PAYPAL, payment_method="vault_ok")
-    payment = samples.payment(asked=replace(asked, capture=CaptureMethod.MANUAL))
+    payment = samples.payment(submitted=replace(asked, capture=CaptureMethod.MANUAL))
     body = json.loads(PAYPAL.prepare(payment, payment.first_operation))
     assert body["intent"] == "AUTHORIZE"
 

@@ -47,7 +47,7 @@ class Account(accounts.Account):
     def arm(self, trouble: Trouble) -> None:
         self.acme.troubles.append(trouble)
 
-    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+    def movements(self, payment: Payment) -> list[tuple[str, str, int]]:
         return [
             (one.key, one.kind.value, ACME_RULES.to_units(one.money))
             for one in self.acme.service.of(payment.id)
@@ -103,7 +103,7 @@ def test_captures_keep_the_rest_on_hold_as_often_as_the_row_allows(
 ) -> None:
     payment = account.held()
     for _ in range(3):
-        payment = account.done(capture(payment, 100))
+        payment = account.execute(capture(payment, 100))
     assert payment.capturable == 1699
     with pytest.raises(Conflict, match="Acme leaves the rest on hold 3 times"):
         capture(payment, 100)

@@ -19,7 +19,7 @@ class _Post:
 
 
 @pytest.fixture
-def post() -> InboxSetup:
+def inbox_setup() -> InboxSetup:
     """An inbox in memory."""
     made = _Post()
     made.inbox = MemoryInbox(lambda: made.now)

@@ -11,11 +11,11 @@ from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 
 @pytest.fixture
-def office() -> OperatorPorts:
+def operator_ports() -> OperatorPorts:
     """The stores of replays in memory."""
     store = MemoryStore(lambda: NOW)
     return OperatorPorts(store, MemoryView(store), MemoryReplays(lambda: NOW))
 
 
-class TestMemoryOffice(OperatorSuite):
+class TestMemoryOperatorStores(OperatorSuite):
     """The suite of all implementers."""

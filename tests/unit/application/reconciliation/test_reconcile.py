@@ -224,7 +224,7 @@ def test_a_payment_with_a_difference_on_both_sides_is_read_once() -> None:
 def test_a_movement_naming_another_providers_payment_is_theirs_alone() -> None:
     books = Books()
     asked = submission(provider=PAYPAL)
-    [other] = books.store.insert_many([payment(asked=asked, now=NOW)])
+    [other] = books.store.insert_many([payment(submitted=asked, now=NOW)])
     books.statement.listed = [theirs(other)]
     assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
     assert books.stored(other) == other

@@ -19,14 +19,14 @@ from tests.suites.samples import (
     sending,
     stored,
 )
-from tests.support.operation_steps import capture, refund, succeeded, void
+from tests.support.operation_steps import capture, refund, succeed, void
 
 PAYPAL = ProviderName.PAYPAL
 
 
 def _refunded_in_part() -> Payment:
     """The captured part was refunded, and the rest is on hold."""
-    return succeeded(refund(succeeded(capture(authorized(provider=PAYPAL), 5))))
+    return succeed(refund(succeed(capture(authorized(provider=PAYPAL), 5))))
 
 
 def _expired_under(asked: Payment) -> Payment:
@@ -40,12 +40,12 @@ def _expired_under(asked: Payment) -> Payment:
     [
         (payment(), True, True),
         (authorized(), True, True),
-        (succeeded(capture(authorized(provider=PAYPAL), 5)), True, True),
+        (succeed(capture(authorized(provider=PAYPAL), 5)), True, True),
         (_refunded_in_part(), True, True),
         (_expired_under(capture(authorized())), True, True),
         (captured(), False, True),
-        (succeeded(refund(captured())), False, False),
-        (succeeded(void(authorized())), False, False),
+        (succeed(refund(captured())), False, False),
+        (succeed(void(authorized())), False, False),
         (stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0)), False, False),
     ],
 )

@@ -34,7 +34,9 @@ WHO: Final = Intervention("key_1", "the bank found it")
 NO: Final = (Verdict.DECLINED, Verdict.CANCELED)
 
 
-def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
+def _resolve_as_declined(
+    given: Payment, verdict: Verdict = Verdict.CANCELED
+) -> Payment:
     """The payment whose last operation was resolved as declined by an operator."""
     review = stored(settle(sending(given), NeedsReview("odd"), now=NOW, jitter=0))
     return stored(
@@ -44,20 +46,20 @@ def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
     )
 
 
-def _said_yes(given: Payment) -> Payment:
+def _resolve_as_succeeded(given: Payment) -> Payment:
     last = given.operations[-1]
     return stored(
         resolve_operation(given, last, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     )
 
 
-def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Payment:
+def _request(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Payment:
     return stored(ask(given, id=id, origin=origin(f"k-{id}"), now=NOW))
 
 
 @pytest.mark.parametrize("verdict", NO)
 def test_a_charge_corrected_to_a_success_is_captured(verdict: Verdict) -> None:
-    given = _said_no(payment(), verdict)
+    given = _resolve_as_declined(payment(), verdict)
     assert given.first_operation.resolved_by_operator and given.captured == 0
     done = resolve_operation(
         given, given.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
@@ -72,7 +74,7 @@ def test_a_charge_corrected_to_a_success_is_captured(verdict: Verdict) -> None:
 
 
 def test_success_and_provider_refusal_cannot_be_corrected_by_an_operator() -> None:
-    done = _said_yes(_said_no(payment()))
+    done = _resolve_as_succeeded(_resolve_as_declined(payment()))
     for verdict in NO:
         with pytest.raises(Conflict):
             resolve_operation(
@@ -87,7 +89,7 @@ def test_success_and_provider_refusal_cannot_be_corrected_by_an_operator() -> No
 
 
 def test_repeated_refusal_by_an_operator_is_refused() -> None:
-    given = _said_no(payment())
+    given = _resolve_as_declined(payment())
     with pytest.raises(Conflict):
         resolve_operation(
             given, given.first_operation, Evidence(Verdict.DECLINED), WHO, now=NOW
@@ -99,18 +101,22 @@ def test_an_authorization_corrected_to_a_success_can_be_captured() -> None:
     fresh = replace(
         held.first_operation, state=State.QUEUED, moved=0, due_at=NOW, send=None
     )
-    done = _said_yes(_said_no(replace(held, operations=(fresh,), hold=None)))
+    done = _resolve_as_succeeded(
+        _resolve_as_declined(replace(held, operations=(fresh,), hold=None))
+    )
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
 
 
 def test_a_void_corrected_to_a_success_ends_the_hold() -> None:
-    done = _said_yes(_said_no(_asked(authorized(), void)))
+    done = _resolve_as_succeeded(_resolve_as_declined(_request(authorized(), void)))
     assert done.hold is not None and done.hold.ended is HoldEnd.VOIDED
 
 
 def test_a_void_is_not_corrected_after_a_capture_of_its_amount() -> None:
-    given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), void))
-    other = _asked(given, partial(capture, amount=1200, final=False), "op_3")
+    given = _resolve_as_declined(
+        _request(authorized(provider=ProviderName.PAYPAL), void)
+    )
+    other = _request(given, partial(capture, amount=1200, final=False), "op_3")
     with pytest.raises(Conflict) as caught:
         resolve_operation(
             other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
@@ -120,9 +126,11 @@ def test_a_void_is_not_corrected_after_a_capture_of_its_amount() -> None:
 
 def test_a_capture_is_corrected_only_within_the_rest_of_the_hold() -> None:
     part = partial(capture, amount=1200, final=False)
-    given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), part))
-    assert _said_yes(given).captured == 1200
-    other = _asked(given, part, "op_3")
+    given = _resolve_as_declined(
+        _request(authorized(provider=ProviderName.PAYPAL), part)
+    )
+    assert _resolve_as_succeeded(given).captured == 1200
+    other = _request(given, part, "op_3")
     with pytest.raises(Conflict) as caught:
         resolve_operation(
             other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
@@ -132,9 +140,9 @@ def test_a_capture_is_corrected_only_within_the_rest_of_the_hold() -> None:
 
 def test_a_refund_is_corrected_only_within_the_refundable_rest() -> None:
     part = partial(refund, amount=1200, target=None)
-    given = _said_no(_asked(captured(), part))
-    assert _said_yes(given).refunded == 1200
-    other = _asked(given, part, "op_3")
+    given = _resolve_as_declined(_request(captured(), part))
+    assert _resolve_as_succeeded(given).refunded == 1200
+    other = _request(given, part, "op_3")
     with pytest.raises(Conflict):
         resolve_operation(
             other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
@@ -142,7 +150,7 @@ def test_a_refund_is_corrected_only_within_the_refundable_rest() -> None:
 
 
 def test_later_answer_replaces_an_operators_evidence() -> None:
-    given = _said_no(payment())
+    given = _resolve_as_declined(payment())
     asked = stored(start_lookup(given, given.first_operation, now=NOW))
     seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)
     assert (seen.first_operation.state, seen.first_operation.resolved_by_operator) == (

@@ -49,14 +49,14 @@ def _resent(
     provider: ProviderName = ProviderName.PAYPAL, token: str | None = "vault_1"
 ) -> Payment:
     """A payment sent twice without an answer."""
-    given = payment(asked=submission(provider=provider, payment_method=token))
+    given = payment(submitted=submission(provider=provider, payment_method=token))
     for _ in range(2):
         given = settle(sending(given), OutcomeUnknown(), now=NOW, jitter=0)
         given = stored(given)
     return given
 
 
-def _looked(given: Payment, answer: Answer) -> Payment:
+def _look_up(given: Payment, answer: Answer) -> Payment:
     asked = stored(start_lookup(given, given.first_operation, now=SOON))
     return stored(settle(asked, answer, now=SOON, jitter=0))
 
@@ -68,18 +68,18 @@ def test_refusal_of_one_order_needs_manual_review_while_another_may_be_paid(
 ) -> None:
     given = _resent()
     if first_seen is not None:
-        given = _looked(given, first_seen)
+        given = _look_up(given, first_seen)
         assert given.status is Status.REQUIRES_ACTION
-    ended = _looked(given, Answer(verdict, refs=REFS))
+    ended = _look_up(given, Answer(verdict, refs=REFS))
     assert (ended.first_operation.state, ended.due_at) == (State.REVIEW, None)
     assert ended.first_operation.error == "another_order"
-    again = _looked(ended, Answer(verdict, refs=REFS))
+    again = _look_up(ended, Answer(verdict, refs=REFS))
     assert again.first_operation.state is State.REVIEW
 
 
 @pytest.mark.parametrize("verdict", NOES)
 def test_refusal_of_an_approved_order_needs_manual_review_too(verdict: Verdict) -> None:
-    approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
+    approved = _look_up(_look_up(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
     ended = settle(claimed, Answer(verdict, refs=REFS), now=SOON, jitter=0)
     assert (ended.first_operation.state, ended.first_operation.error) == (
@@ -89,7 +89,7 @@ def test_refusal_of_an_approved_order_needs_manual_review_too(verdict: Verdict) 
 
 
 def test_success_of_either_order_is_that_of_the_payment() -> None:
-    paid = _looked(_looked(_resent(), ACT), Answer(Verdict.SUCCEEDED, PRICE, REFS))
+    paid = _look_up(_look_up(_resent(), ACT), Answer(Verdict.SUCCEEDED, PRICE, REFS))
     assert (paid.status, paid.captured) == (Status.CAPTURED, PRICE.minor)
 
 
@@ -101,13 +101,13 @@ def test_refusal_is_final_where_no_second_order_can_be_paid(
     provider: ProviderName, token: str | None
 ) -> None:
     """Stripe keeps its keys; a PayPal order without a known link cannot be approved."""
-    ended = _looked(_resent(provider, token), Answer(Verdict.EXPIRED, refs=REFS))
+    ended = _look_up(_resent(provider, token), Answer(Verdict.EXPIRED, refs=REFS))
     assert ended.first_operation.state is State.EXPIRED
 
 
 def test_void_of_a_possibly_paid_order_is_refused() -> None:
-    acting = _looked(_resent(), ACT)
-    approved = _looked(acting, Answer(Verdict.APPROVED, refs=REFS))
+    acting = _look_up(_resent(), ACT)
+    approved = _look_up(acting, Answer(Verdict.APPROVED, refs=REFS))
     for given in (acting, approved):
         with pytest.raises(Conflict) as refused:
             void(given, id="op_void", origin=origin("void"), now=SOON)
@@ -116,16 +116,16 @@ def test_void_of_a_possibly_paid_order_is_refused() -> None:
 
 def test_canceled_payment_has_no_next_action() -> None:
     asked = submission(provider=ProviderName.PAYPAL, payment_method=None)
-    acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
+    acting = stored(settle(sending(payment(submitted=asked)), ACT, now=NOW, jitter=0))
     assert acting.next_action is not None
-    called_off = void(acting, id="op_void", origin=origin("void"), now=SOON)
-    assert (called_off.status, called_off.next_action) == (Status.CANCELED, None)
+    canceled = void(acting, id="op_void", origin=origin("void"), now=SOON)
+    assert (canceled.status, canceled.next_action) == (Status.CANCELED, None)
 
 
 def test_absent_order_is_not_dead_while_another_may_be_paid() -> None:
     """The known order still waits for its capture; the other one may be paid."""
     agreed = Answer(Verdict.APPROVED, refs=REFS)
-    approved = _looked(_looked(_resent(), ACT), agreed)
+    approved = _look_up(_look_up(_resent(), ACT), agreed)
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
     asked = stored(settle(claimed, NeedsReview("odd"), now=SOON, jitter=0))
     assert asked.first_operation.state is State.REVIEW
@@ -135,7 +135,7 @@ def test_absent_order_is_not_dead_while_another_may_be_paid() -> None:
 
 
 def test_order_tried_for_days_is_not_dead_while_another_may_be_paid() -> None:
-    approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
+    approved = _look_up(_look_up(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
     claimed = stored(record_send(approved, approved.first_operation, "{}", now=LATER))
     spent = settle(claimed, NotSent(), now=LATER + timedelta(days=5), jitter=1)
     assert (spent.first_operation.state, spent.first_operation.error) == (

@@ -43,7 +43,7 @@ MINUTE: Final = timedelta(minutes=1)
 
 def paid(provider: ProviderName = ProviderName.STRIPE) -> Payment:
     """A charge that succeeded."""
-    made = sending(payment(asked=submission(provider=provider)))
+    made = sending(payment(submitted=submission(provider=provider)))
     done = Answer(Verdict.SUCCEEDED, PRICE, REFS)
     return stored(settle(made, done, now=NOW, jitter=0))
 
@@ -58,10 +58,10 @@ def held(**fields: Any) -> Payment:
         expires_at=NOW + timedelta(days=7),
         **fields,
     )
-    return stored(settle(sending(payment(asked=asked)), done, now=NOW, jitter=0))
+    return stored(settle(sending(payment(submitted=asked)), done, now=NOW, jitter=0))
 
 
-def refunded(
+def external_refund(
     amount: int = 500,
     ref: str = "re_1",
     verdict: Verdict = Verdict.SUCCEEDED,
@@ -74,7 +74,9 @@ def refunded(
     return replace(whole, **fields)
 
 
-def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovement:
+def external_capture(
+    amount: int, ref: str | None = None, **fields: Any
+) -> ExternalMovement:
     """An external capture."""
     refs = REFS if ref is None else {"capture": ref}
     whole = ExternalMovement(
@@ -83,7 +85,7 @@ def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovemen
     return replace(whole, **fields)
 
 
-def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
+def look_up(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
     """The payment after a lookup that found the external movements."""
     answer = Answer(Verdict.SUCCEEDED, PRICE, external_movements=external, **fields)
     first = replace(
@@ -95,14 +97,14 @@ def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
     )
 
 
-def asking_refund(of: Payment, amount: int | None, name: str = "op_r") -> Payment:
+def request_refund(of: Payment, amount: int | None, name: str = "op_r") -> Payment:
     """The payment with a requested refund."""
     return stored(
         refund(of, amount=amount, target=None, id=name, origin=origin(name), now=NOW)
     )
 
 
-def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
+def request_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
     """The payment with a requested capture."""
     name = f"op_{len(of.operations)}"
     return stored(
@@ -110,7 +112,7 @@ def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
     )
 
 
-def others(of: Payment) -> list[Operation]:
+def external_operations(of: Payment) -> list[Operation]:
     """The external operations."""
     return [one for one in of.operations if one.is_external]
 
@@ -120,10 +122,12 @@ def test_external_refund_is_an_operation_without_work() -> None:
     first = replace(before.first_operation, lookups_since=NOW)
     asked = start_lookup(before, first, now=NOW)
     found = Answer(
-        Verdict.SUCCEEDED, PRICE, external_movements=(refunded(fee=Fee(-20, "USD")),)
+        Verdict.SUCCEEDED,
+        PRICE,
+        external_movements=(external_refund(fee=Fee(-20, "USD")),),
     )
     after = settle(asked, found, now=NOW, jitter=0)
-    [made] = others(after)
+    [made] = external_operations(after)
     assert (made.kind, made.amount, made.moved) == (Kind.REFUND, 500, 500)
     assert (made.state, made.due_at, made.has_work) == (State.SUCCEEDED, None, False)
     assert (made.target, made.moved_at, made.fee) == (
@@ -144,43 +148,52 @@ def test_external_refund_is_an_operation_without_work() -> None:
             "ref": "re_1",
         },
     )
-    again = seen(after, refunded())
+    again = look_up(after, external_refund())
     assert again.operations[1:] == after.operations[1:]
 
 
 def test_external_refund_has_the_same_id_each_time() -> None:
-    [one] = others(seen(paid(), refunded()))
-    [same] = others(seen(seen(paid()), refunded()))
-    [_, other] = others(seen(paid(), refunded(), refunded(ref="re_2")))
+    [one] = external_operations(look_up(paid(), external_refund()))
+    [same] = external_operations(look_up(look_up(paid()), external_refund()))
+    [_, other] = external_operations(
+        look_up(paid(), external_refund(), external_refund(ref="re_2"))
+    )
     assert one.id == same.id != other.id
     assert len(one.id) == len("op_") + 26
 
 
 def test_pending_external_refund_reserves_its_amount_and_is_looked_up() -> None:
-    after = seen(paid(), refunded(verdict=Verdict.PENDING))
-    [made] = others(after)
+    after = look_up(paid(), external_refund(verdict=Verdict.PENDING))
+    [made] = external_operations(after)
     assert (made.state, made.due_at) == (State.PENDING, NOW + MINUTE)
     assert (after.refunded, after.refund_reserved) == (0, 500)
     assert after.refundable_amount(after.first_operation) == 1499
-    done = seen(after, refunded())
-    assert (others(done)[0].state, done.refunded) == (State.SUCCEEDED, 500)
+    done = look_up(after, external_refund())
+    assert (external_operations(done)[0].state, done.refunded) == (State.SUCCEEDED, 500)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
 def test_failed_external_refund_is_canceled(verdict: Verdict) -> None:
-    after = seen(seen(paid(), refunded()), refunded(verdict=verdict))
-    assert (after.refunded, others(after)[0].state.value) == (0, verdict.value)
+    after = look_up(
+        look_up(paid(), external_refund()), external_refund(verdict=verdict)
+    )
+    assert (after.refunded, external_operations(after)[0].state.value) == (
+        0,
+        verdict.value,
+    )
     assert after.refundable_amount(after.first_operation) == 1999
-    assert seen(after, refunded(verdict=verdict)).refunded == 0
-    assert seen(after, refunded()).refunded == 500
-    never = seen(paid(), refunded(verdict=verdict))
-    assert others(never) == [], "a failed movement that we never knew is not recorded"
+    assert look_up(after, external_refund(verdict=verdict)).refunded == 0
+    assert look_up(after, external_refund()).refunded == 500
+    never = look_up(paid(), external_refund(verdict=verdict))
+    assert (
+        external_operations(never) == []
+    ), "a failed movement that we never knew is not recorded"
 
 
 def test_unsent_operation_without_money_left_is_rejected() -> None:
     """The newest is rejected first, and the older one stays."""
-    asked = asking_refund(asking_refund(paid(), 600, "op_a"), 900, "op_b")
-    after = seen(asked, refunded(1000))
+    asked = request_refund(request_refund(paid(), 600, "op_a"), 900, "op_b")
+    after = look_up(asked, external_refund(1000))
     kept, gone = after.get_operation("op_a"), after.get_operation("op_b")
     assert (kept.state, gone.state) == (State.QUEUED, State.REJECTED)
     assert (gone.error, gone.due_at, gone.waiting_for) == (
@@ -193,9 +206,9 @@ def test_unsent_operation_without_money_left_is_rejected() -> None:
 
 
 def test_sent_refund_stays_after_external_refunds() -> None:
-    asked = sending(asking_refund(paid(), None))
+    asked = sending(request_refund(paid(), None))
     lost = stored(settle(asked, OutcomeUnknown(), now=NOW, jitter=0))
-    after = seen(lost, refunded(1999))
+    after = look_up(lost, external_refund(1999))
     assert after.get_operation("op_r").state is State.UNKNOWN
     assert (after.refunded, after.refund_reserved) == (1999, 0)
     # It was not executed and waits for a send, which is no longer made.
@@ -213,20 +226,22 @@ def test_sent_refund_stays_after_external_refunds() -> None:
 
 
 def test_operation_with_a_due_lookup_is_not_rejected() -> None:
-    asked = asking_refund(paid(), None)
+    asked = request_refund(paid(), None)
     refund = replace(asked.get_operation("op_r"), lookups_since=NOW)
-    after = seen(replace(asked, operations=(asked.first_operation, refund)), refunded())
+    after = look_up(
+        replace(asked, operations=(asked.first_operation, refund)), external_refund()
+    )
     assert after.get_operation("op_r").state is State.QUEUED
 
 
 def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
     """The provider refuses refunds over the amount, so our record is older."""
-    asked = asking_refund(paid(), None)
+    asked = request_refund(paid(), None)
     sent = sending(asked)
-    between = replace(seen(asked, refunded(1999)), claim=None)
+    between = replace(look_up(asked, external_refund(1999)), claim=None)
     assert between.get_operation("op_r").state is State.REJECTED
     lost = settle(sent, OutcomeUnknown(), now=NOW, jitter=0)
-    both = seen(stored(lost), refunded(1999))
+    both = look_up(stored(lost), external_refund(1999))
     resent = sending(both, now=NOW + MINUTE)
     done = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_2"})
     doubted = stored(settle(resent, done, now=NOW + MINUTE, jitter=0))
@@ -234,13 +249,13 @@ def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
         1999,
         State.UNKNOWN,
     )
-    [of_others] = others(doubted)
+    [of_others] = external_operations(doubted)
     assert of_others.due_at == NOW + MINUTE, "both are looked up"
     looked = start_lookup(doubted, doubted.get_operation("op_r"), now=NOW + MINUTE)
     still = stored(settle(looked, done, now=NOW + MINUTE, jitter=0))
     assert (still.refunded, still.get_operation("op_r").state) == (1999, State.UNKNOWN)
     failed = settle(
-        start_lookup(still, others(still)[0], now=NOW + MINUTE),
+        start_lookup(still, external_operations(still)[0], now=NOW + MINUTE),
         Answer(Verdict.DECLINED),
         now=NOW + MINUTE,
         jitter=0,
@@ -255,11 +270,11 @@ def test_our_refund_succeeds_once_the_external_one_has_failed() -> None:
 
 def test_external_refund_without_room_makes_another_lookup_due() -> None:
     """Our record is older than the lookup: another refund has failed meanwhile."""
-    before = seen(paid(), refunded(1999))
-    after = seen(before, refunded(1500, "re_2"))
-    assert (after.refunded, len(others(after))) == (1999, 1)
+    before = look_up(paid(), external_refund(1999))
+    after = look_up(before, external_refund(1500, "re_2"))
+    assert (after.refunded, len(external_operations(after))) == (1999, 1)
     assert after.first_operation.due_at == NOW + timedelta(seconds=30)
-    assert others(after)[0].due_at == NOW, "the known one is looked up"
+    assert external_operations(after)[0].due_at == NOW, "the known one is looked up"
     late = replace(
         after,
         operations=(
@@ -272,28 +287,30 @@ def test_external_refund_without_room_makes_another_lookup_due() -> None:
         ),
     )
     assert (
-        seen(late, refunded(1500, "re_2")).first_operation.due_at is None
+        look_up(late, external_refund(1500, "re_2")).first_operation.due_at is None
     ), "not forever"
-    right = seen(
-        after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2")
+    right = look_up(
+        after,
+        external_refund(1999, verdict=Verdict.DECLINED),
+        external_refund(1500, "re_2"),
     )
     assert right.refunded == 1500
 
 
 def test_external_refund_of_an_unknown_capture_makes_another_lookup_due() -> None:
-    after = seen(paid(), refunded(parent_ref="ch_2"))
-    assert (others(after), after.refunded) == ([], 0)
+    after = look_up(paid(), external_refund(parent_ref="ch_2"))
+    assert (external_operations(after), after.refunded) == ([], 0)
     assert after.first_operation.due_at is not None
     # A lookup of the charge itself is due, so that no other is needed.
     lost = stored(settle(sending(payment()), OutcomeUnknown(), now=NOW, jitter=0))
     looked = start_lookup(lost, lost.first_operation.with_lookup_due(now=NOW), now=NOW)
-    answer = Answer(Verdict.PENDING, external_movements=(refunded(),))
-    assert others(settle(looked, answer, now=NOW, jitter=0)) == []
+    answer = Answer(Verdict.PENDING, external_movements=(external_refund(),))
+    assert external_operations(settle(looked, answer, now=NOW, jitter=0)) == []
 
 
 def test_external_movement_in_another_currency_is_not_recorded() -> None:
-    after = seen(paid(), refunded(money=Money(500, "EUR")))
-    assert (others(after), after.first_operation.due_at) == ([], None)
+    after = look_up(paid(), external_refund(money=Money(500, "EUR")))
+    assert (external_operations(after), after.first_operation.due_at) == ([], None)
 
 
 def test_number_of_external_operations_is_bounded() -> None:
@@ -307,52 +324,52 @@ def test_number_of_external_operations_is_bounded() -> None:
             ),
         ),
     )
-    assert others(seen(full, refunded())) == []
+    assert external_operations(look_up(full, external_refund())) == []
 
 
 def test_resolved_refund_gets_the_reference_of_the_external_one() -> None:
-    asked = asking_refund(paid(), 500)
+    asked = request_refund(paid(), 500)
     mine = asked.get_operation("op_r")
     done = replace(mine, state=State.SUCCEEDED, moved=500, due_at=None)
     unnamed = replace(asked, operations=(asked.first_operation, done))
-    named = seen(unnamed, refunded())
-    assert (others(named), named.refunded) == ([], 500)
+    named = look_up(unnamed, external_refund())
+    assert (external_operations(named), named.refunded) == ([], 500)
     assert named.get_operation("op_r").refs == {"refund": "re_1"}
-    assert others(seen(named, refunded())) == []
-    both = seen(named, refunded(), refunded(ref="re_2"))
-    assert (len(others(both)), both.refunded) == (1, 1000)
+    assert external_operations(look_up(named, external_refund())) == []
+    both = look_up(named, external_refund(), external_refund(ref="re_2"))
+    assert (len(external_operations(both)), both.refunded) == (1, 1000)
 
 
 def test_a_full_external_capture_ends_the_hold_and_rejects_a_waiting_capture() -> None:
-    asked = asking_capture(held(), 700, final=True)
-    after = seen(asked, taken(1999, final=True))
+    asked = request_capture(held(), 700, final=True)
+    after = look_up(asked, external_capture(1999, final=True))
     assert (after.captured, after.status) == (1999, Status.CAPTURED)
     assert after.hold is not None and after.hold.ended is HoldEnd.CAPTURED
     own = after.operations[1]
     assert (own.state, own.error) == (State.REJECTED, "captured_at_provider")
     assert after.capture_reserved == 0
-    again = seen(after, taken(1999, final=True))
+    again = look_up(after, external_capture(1999, final=True))
     assert (again.captured, len(again.operations)) == (1999, 3)
 
 
 def test_an_external_partial_capture_leaves_the_rest_that_the_provider_leaves() -> None:
-    released = seen(held(), taken(500, final=True))
+    released = look_up(held(), external_capture(500, final=True))
     assert (released.captured, released.capturable) == (500, 0)
-    kept = seen(held(multicapture=True), taken(500))
+    kept = look_up(held(multicapture=True), external_capture(500))
     assert (kept.captured, kept.capturable) == (500, 1499)
     # Stripe shows the sum of the external captures of a charge.
-    more = seen(kept, taken(800))
-    assert [one.amount for one in others(more)] == [500, 300]
-    assert len({one.id for one in others(more)}) == 2
+    more = look_up(kept, external_capture(800))
+    assert [one.amount for one in external_operations(more)] == [500, 300]
+    assert len({one.id for one in external_operations(more)}) == 2
     assert (more.captured, more.capturable) == (800, 1199)
-    ended = seen(more, taken(800, final=True))
+    ended = look_up(more, external_capture(800, final=True))
     assert (ended.captured, ended.capturable) == (800, 0)
 
 
 def test_a_waiting_capture_is_rejected_only_if_it_exceeds_the_rest() -> None:
-    asked = asking_capture(held(multicapture=True), 1000, final=False)
-    assert seen(asked, taken(999)).operations[1].state is State.QUEUED
-    gone = seen(asked, taken(1000))
+    asked = request_capture(held(multicapture=True), 1000, final=False)
+    assert look_up(asked, external_capture(999)).operations[1].state is State.QUEUED
+    gone = look_up(asked, external_capture(1000))
     assert gone.operations[1].state is State.REJECTED
     assert (gone.captured, gone.capturable) == (1000, 999)
 
@@ -360,43 +377,43 @@ def test_a_waiting_capture_is_rejected_only_if_it_exceeds_the_rest() -> None:
 def test_a_waiting_void_stays_queued_after_an_external_capture() -> None:
     held_there = held(multicapture=True)
     asked = stored(void(held_there, id="op_v", origin=origin("op_v"), now=NOW))
-    after = seen(asked, taken(500))
+    after = look_up(asked, external_capture(500))
     assert after.get_operation("op_v").state is State.QUEUED
     assert after.captured == 500
 
 
 def test_external_capture_over_the_hold_is_not_recorded() -> None:
-    after = seen(held(), taken(2500, final=True))
-    assert (after.captured, others(after)) == (0, [])
+    after = look_up(held(), external_capture(2500, final=True))
+    assert (after.captured, external_operations(after)) == (0, [])
     assert after.hold is not None and after.hold.ended is None
     assert after.first_operation.due_at is not None
 
 
 def test_a_pending_external_capture_ends_no_hold() -> None:
-    pending = taken(500, "CAP1", verdict=Verdict.PENDING, final=True)
-    before = seen(held(), pending)
+    pending = external_capture(500, "CAP1", verdict=Verdict.PENDING, final=True)
+    before = look_up(held(), pending)
     assert (before.captured, before.capture_reserved, before.capturable) == (0, 500, 0)
-    after = seen(before, taken(500, "CAP1", final=True))
+    after = look_up(before, external_capture(500, "CAP1", final=True))
     assert (after.captured, after.capturable) == (500, 0)
 
 
 def test_one_lookup_finds_an_external_capture_and_its_refund() -> None:
-    back = refunded(300)
-    after = seen(held(), back, taken(1999, final=True))
+    back = external_refund(300)
+    after = look_up(held(), back, external_capture(1999, final=True))
     assert (after.captured, after.refunded) == (1999, 300)
 
 
 def test_a_refund_of_a_charge_shared_by_several_captures_is_recorded() -> None:
     """The refund is of the whole charge, and may exceed any single capture."""
-    parts = seen(held(multicapture=True), taken(900))
-    parts = seen(parts, taken(1500))
-    after = seen(parts, refunded(1200))
+    parts = look_up(held(multicapture=True), external_capture(900))
+    parts = look_up(parts, external_capture(1500))
+    after = look_up(parts, external_refund(1200))
     assert after.refunded == 1200
-    left = [after.refundable_amount(one) for one in others(after)[:2]]
+    left = [after.refundable_amount(one) for one in external_operations(after)[:2]]
     assert max(left) == 300
     with pytest.raises(Conflict):
-        asking_refund(after, 301)
-    assert asking_refund(after, 300).refund_reserved == 300
+        request_refund(after, 301)
+    assert request_refund(after, 300).refund_reserved == 300
 
 
 @pytest.mark.parametrize("ended", [Verdict.CANCELED, Verdict.EXPIRED])
@@ -405,12 +422,12 @@ def test_lost_authorization_is_a_success_after_an_external_capture(
 ) -> None:
     """Neither the success nor the end of the authorization is known."""
     asked = replace(submission(), capture=CaptureMethod.MANUAL)
-    lost = sending(payment(asked=asked))
+    lost = sending(payment(submitted=asked))
     unknown = stored(settle(lost, OutcomeUnknown(), now=NOW, jitter=0))
     looked = start_lookup(
         unknown, unknown.first_operation.with_lookup_due(now=NOW), now=NOW
     )
-    answer = Answer(ended, refs=REFS, external_movements=(taken(500),))
+    answer = Answer(ended, refs=REFS, external_movements=(external_capture(500),))
     after = settle(looked, answer, now=NOW, jitter=0)
     assert (after.authorized, after.captured, after.capturable) == (1999, 500, 0)
     assert after.status is Status.CAPTURED
@@ -426,7 +443,7 @@ def test_external_void_has_an_event_with_the_released_amount() -> None:
         held(), replace(held().first_operation, lookups_since=NOW), now=NOW
     )
     after = settle(asked, Answer(Verdict.CANCELED), now=NOW, jitter=0)
-    [made] = others(after)
+    [made] = external_operations(after)
     assert (made.kind, made.amount, made.refs) == (
         Kind.VOID,
         1999,
@@ -442,25 +459,25 @@ def test_external_void_has_an_event_with_the_released_amount() -> None:
 def test_a_reversal_or_lost_dispute_is_no_external_refund() -> None:
     lost = dispute(state=DisputeState.LOST)
     known = stored(apply_dispute(paid(), snapshot(paid(), lost), now=NOW))
-    assert others(seen(known, refunded(1999))) == []
+    assert external_operations(look_up(known, external_refund(1999))) == []
     # A refund recorded before its dispute was known is canceled.
-    early = seen(paid(), refunded(1999))
+    early = look_up(paid(), external_refund(1999))
     later = apply_dispute(early, snapshot(early, lost), now=NOW)
     assert (later.refunded, later.disputed) == (0, 1999)
-    assert others(later)[0].state is State.CANCELED
-    assert seen(later, refunded(1999)).refunded == 0
+    assert external_operations(later)[0].state is State.CANCELED
+    assert look_up(later, external_refund(1999)).refunded == 0
     reversal = dispute("re_1", reason=REVERSED, state=DisputeState.LOST)
     reversed_ = apply_dispute(early, snapshot(early, reversal), now=NOW)
     assert (reversed_.refunded, reversed_.disputed) == (0, 1999)
-    other = seen(paid(), refunded(500))
+    other = look_up(paid(), external_refund(500))
     kept = apply_dispute(other, snapshot(other, lost), now=NOW)
     assert kept.refunded == 500, "another amount is another movement"
 
 
 def test_external_refund_is_canceled_once_its_dispute_is_known() -> None:
-    early = seen(paid(), refunded(1999))
+    early = look_up(paid(), external_refund(1999))
     known = replace(early, disputes=(dispute(state=DisputeState.LOST),))
-    assert seen(known, refunded(1999)).refunded == 0
+    assert look_up(known, external_refund(1999)).refunded == 0
 
 
 moves: Final = st.one_of(
@@ -481,17 +498,17 @@ def test_refunds_of_all_sources_stay_within_the_captured_amount(
     for what, value in history:
         if what == "ask":
             try:
-                now = asking_refund(now, value, f"op_r{len(now.operations)}")
+                now = request_refund(now, value, f"op_r{len(now.operations)}")
             except Conflict:
                 continue
         elif what == "others":
-            made = refunded(value, f"re_{len(of_others)}")
+            made = external_refund(value, f"re_{len(of_others)}")
             of_others[made.ref] = made
-            now = seen(now, *of_others.values())
+            now = look_up(now, *of_others.values())
         elif what == "fails" and of_others:
             name = sorted(of_others)[value % len(of_others)]
             of_others[name] = replace(of_others[name], verdict=Verdict.DECLINED)
-            now = seen(now, *of_others.values())
+            now = look_up(now, *of_others.values())
         elif now.next_operation is not None and not now.next_operation.needs_lookup(
             now=NOW
         ):
@@ -517,12 +534,12 @@ def test_captures_of_all_sources_stay_within_the_hold(
     for ours, amount in history:
         if ours:
             try:
-                now = asking_capture(now, amount, final=False)
+                now = request_capture(now, amount, final=False)
             except Conflict:
                 continue
         else:
             taken_there = min(taken_there + amount, 1999)
-            now = seen(now, taken(taken_there, final=taken_there == 1999))
+            now = look_up(now, external_capture(taken_there, final=taken_there == 1999))
         assert now.captured <= now.authorized
         assert now.captured + now.capture_reserved <= now.authorized
         assert 0 <= now.capturable <= now.authorized - now.captured

@@ -29,7 +29,7 @@ FEE: Final = Fee(88, "USD")
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, fee=FEE)
 
 
-def _looked(paid: Payment, answer: Answer) -> Payment:
+def _look_up(paid: Payment, answer: Answer) -> Payment:
     """The payment after a lookup of the first operation."""
     claimed = start_lookup(paid, paid.first_operation, now=NOW)
     return stored(settle(claimed, answer, now=NOW, jitter=0))
@@ -51,15 +51,15 @@ def test_the_fee_of_an_answer_is_stored_with_operation_and_payment() -> None:
 def test_late_fee_is_found_by_the_next_lookup_and_kept() -> None:
     paid = captured()
     assert (paid.first_operation.fee, paid.fee) == (None, None)
-    known = _looked(paid, PAID)
+    known = _look_up(paid, PAID)
     assert known.first_operation.fee == FEE
     assert known.first_operation.state is State.SUCCEEDED
-    assert _looked(known, replace(PAID, fee=None)).first_operation.fee == FEE
+    assert _look_up(known, replace(PAID, fee=None)).first_operation.fee == FEE
 
 
 def test_a_correction_keeps_the_paid_fee() -> None:
-    paid = _looked(captured(), PAID)
-    failed = _looked(paid, Answer(Verdict.DECLINED, failure=Failure("no", "No.")))
+    paid = _look_up(captured(), PAID)
+    failed = _look_up(paid, Answer(Verdict.DECLINED, failure=Failure("no", "No.")))
     assert (failed.first_operation.state, failed.first_operation.fee) == (
         State.DECLINED,
         FEE,
@@ -78,7 +78,7 @@ def test_a_correction_keeps_the_paid_fee() -> None:
 def test_the_fee_of_a_payment_is_the_sum_in_one_currency(
     fee: Fee | None, sum_: Fee | None
 ) -> None:
-    assert _refunded(_looked(captured(), PAID), fee).fee == sum_
+    assert _refunded(_look_up(captured(), PAID), fee).fee == sum_
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20))

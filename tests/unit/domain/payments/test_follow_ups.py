@@ -17,10 +17,10 @@ from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, authorized, captured, payment, sending, submission
 from tests.support.operation_steps import (
     capture,
-    next_succeeded,
+    succeed_next,
     refund,
-    succeeded,
-    turned_down,
+    succeed,
+    decline,
     void,
 )
 
@@ -37,10 +37,10 @@ def test_an_authorization_holds_the_money_and_captures_nothing() -> None:
 def test_requested_amount_is_reserved_until_it_is_done() -> None:
     asked = capture(authorized(provider=PAYPAL), 600)
     assert (asked.captured, asked.capture_reserved, asked.capturable) == (0, 600, 1399)
-    done = succeeded(asked)
+    done = succeed(asked)
     assert (done.captured, done.capture_reserved, done.capturable) == (600, 0, 1399)
     assert done.status is Status.PARTIALLY_CAPTURED
-    whole = succeeded(capture(done))
+    whole = succeed(capture(done))
     assert (whole.captured, whole.capturable) == (1999, 0)
     assert whole.status is Status.CAPTURED
     assert whole.hold is not None and whole.hold.ended is HoldEnd.CAPTURED
@@ -50,17 +50,17 @@ def test_stripe_releases_the_rest_after_a_capture() -> None:
     asked = capture(authorized(), 600)
     assert asked.operations[-1].final
     assert asked.capturable == 0, "no second capture while one that ends it is open"
-    done = succeeded(asked)
+    done = succeed(asked)
     assert (done.status, done.captured) == (Status.CAPTURED, 600)
 
 
 def test_a_failed_final_capture_leaves_the_rest_capturable() -> None:
-    failed = turned_down(capture(authorized(), 600))
+    failed = decline(capture(authorized(), 600))
     assert (failed.status, failed.capturable) == (Status.AUTHORIZED, 1999)
 
 
 def test_paypal_releases_the_rest_after_a_final_capture() -> None:
-    done = succeeded(capture(authorized(provider=PAYPAL), 600, final=True))
+    done = succeed(capture(authorized(provider=PAYPAL), 600, final=True))
     assert (done.status, done.capturable) == (Status.CAPTURED, 0)
 
 
@@ -71,7 +71,7 @@ def test_a_capture_releases_no_amount_reserved_by_another() -> None:
     assert refused.value.reason == "capture_under_way"
     rest = capture(part)
     assert not rest.operations[-1].final, "it may be carried out before the first"
-    done = next_succeeded(next_succeeded(rest))
+    done = succeed_next(succeed_next(rest))
     assert (done.status, done.captured) == (Status.CAPTURED, 1999)
     assert done.hold is not None and done.hold.ended is HoldEnd.CAPTURED
 
@@ -86,7 +86,7 @@ def test_a_capture_releases_no_amount_reserved_by_another() -> None:
 def test_a_capture_refused_for_an_ended_hold_ends_it(
     verdict: Verdict, end: HoldEnd, status: Status
 ) -> None:
-    late = turned_down(capture(authorized()), verdict)
+    late = decline(capture(authorized()), verdict)
     assert late.hold is not None and late.hold.ended is end
     assert (late.status, late.capturable) == (status, 0)
 
@@ -104,11 +104,11 @@ def test_capture_over_the_rest_is_refused() -> None:
     ("given", "words"),
     [
         (captured(), "captured with its charge"),
-        (succeeded(capture(authorized())), "is captured"),
-        (succeeded(void(authorized())), "is voided"),
+        (succeed(capture(authorized())), "is captured"),
+        (succeed(void(authorized())), "is voided"),
         (capture(authorized()), "captured or about to be"),
         (
-            payment(asked=authorized().submission),
+            payment(submitted=authorized().submission),
             "the authorization has not succeeded",
         ),
     ],
@@ -122,19 +122,19 @@ def test_capture_without_a_hold_is_refused(given: Payment, words: str) -> None:
 def test_a_void_releases_the_hold() -> None:
     asked = void(authorized())
     assert (asked.operations[-1].amount, asked.capturable) == (1999, 0)
-    done = succeeded(asked)
+    done = succeed(asked)
     assert (done.status, done.captured) == (Status.VOIDED, 0)
     assert done.is_settled
 
 
 def test_a_void_after_a_capture_of_a_part_leaves_that_part() -> None:
-    part = succeeded(capture(authorized(provider=PAYPAL), 600))
-    done = succeeded(void(part))
+    part = succeed(capture(authorized(provider=PAYPAL), 600))
+    done = succeed(void(part))
     assert (done.status, done.captured, done.capturable) == (Status.CAPTURED, 600, 0)
 
 
 def test_a_void_of_an_expired_hold_marks_it_as_expired() -> None:
-    late = turned_down(void(authorized()), Verdict.EXPIRED)
+    late = decline(void(authorized()), Verdict.EXPIRED)
     assert late.status is Status.EXPIRED
 
 
@@ -148,7 +148,7 @@ def test_the_first_of_a_capture_and_a_void_is_accepted() -> None:
         void(void(authorized()))
 
 
-@pytest.mark.parametrize("given", [captured(), succeeded(capture(authorized()))])
+@pytest.mark.parametrize("given", [captured(), succeed(capture(authorized()))])
 def test_void_after_a_full_capture_is_refused(given: Payment) -> None:
     with pytest.raises(Conflict) as refused:
         void(given)
@@ -157,7 +157,7 @@ def test_void_after_a_full_capture_is_refused(given: Payment) -> None:
 
 def test_unsent_operation_is_canceled_without_a_call() -> None:
     asked = submission(execute_at=NOW + timedelta(days=1))
-    off = void(payment(asked=asked))
+    off = void(payment(submitted=asked))
     assert (off.status, off.due_at, off.is_settled) == (Status.CANCELED, None, True)
     assert off.operations[-1].state is State.SUCCEEDED
 
@@ -199,7 +199,7 @@ def test_a_part_without_units_at_the_provider_is_refused(
     with pytest.raises(InvalidPayment, match=currency) as refused:
         capture(held, part)
     assert refused.value.field == "amount"
-    paid = succeeded(capture(held))
+    paid = succeed(capture(held))
     with pytest.raises(InvalidPayment, match=currency):
         refund(paid, part)
     assert refund(paid, 5000).refund_reserved == 5000
@@ -207,7 +207,7 @@ def test_a_part_without_units_at_the_provider_is_refused(
 
 def test_a_rest_without_units_at_the_provider_is_refused_as_such() -> None:
     price = Money(150_000, "HUF")
-    paid = succeeded(capture(authorized(provider=PAYPAL, amount=price)))
+    paid = succeed(capture(authorized(provider=PAYPAL, amount=price)))
     [*_, taken] = paid.operations
     short = replace(paid, operations=(paid.first_operation, replace(taken, moved=5050)))
     with pytest.raises(InvalidPayment, match="50.50 HUF"):

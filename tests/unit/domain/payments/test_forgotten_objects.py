@@ -27,7 +27,7 @@ FORGOTTEN: Final = Answer(Verdict.EXPIRED)
 
 def _refused(answer: Answer) -> Payment:
     """An approved payment whose first send was lost and whose resend got ``answer``."""
-    new = payment(asked=submission(provider=ProviderName.PAYPAL))
+    new = payment(submitted=submission(provider=ProviderName.PAYPAL))
     approved = replace(new, operations=(replace(new.first_operation, approved=True),))
     lost = settle(sending(approved), OutcomeUnknown(), now=NOW, jitter=0)
     again = NOW + timedelta(seconds=2)

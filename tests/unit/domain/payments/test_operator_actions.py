@@ -58,7 +58,7 @@ def _ended(
     outcome: Answer | LookupRequired | NeedsReview,
     provider: ProviderName = ProviderName.STRIPE,
 ) -> Payment:
-    given = payment(asked=submission(provider=provider))
+    given = payment(submitted=submission(provider=provider))
     return stored(settle(sending(given), outcome, now=NOW, jitter=0))
 
 
@@ -297,7 +297,7 @@ def test_operation_with_work_or_in_review_cannot_be_looked_up(
 def test_resolved_operation_with_a_reference_can_be_refunded(
     provider: ProviderName, ref: str, refs: str
 ) -> None:
-    asked = payment(asked=submission(provider=provider))
+    asked = payment(submitted=submission(provider=provider))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     found = Evidence(Verdict.SUCCEEDED, ref, 1500)
     done = resolve_operation(review, review.first_operation, found, WHO, now=NOW)
@@ -329,7 +329,7 @@ def test_evidence_that_does_not_fit_the_operation_is_refused(
 
 def test_an_amount_without_units_at_the_provider_is_refused() -> None:
     forints = submission(provider=ProviderName.PAYPAL, amount=Money(150_000, "HUF"))
-    asked = sending(payment(asked=forints))
+    asked = sending(payment(submitted=forints))
     review = stored(settle(asked, NeedsReview("odd"), now=NOW, jitter=0))
     for amount, ref in ((50_50, None), (50_00, "re_1")):
         with pytest.raises(InvalidPayment):
@@ -415,7 +415,7 @@ def test_a_follow_up_of_an_object_without_a_reference_is_refused(
 def test_a_success_without_a_reference_gets_one(
     provider: ProviderName, ref: str
 ) -> None:
-    asked = payment(asked=submission(provider=provider))
+    asked = payment(submitted=submission(provider=provider))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     yes = Evidence(Verdict.SUCCEEDED, amount=1500)
     paid = stored(resolve_operation(review, review.first_operation, yes, WHO, now=NOW))

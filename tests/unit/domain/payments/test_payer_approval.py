@@ -42,14 +42,14 @@ def _acting() -> Payment:
     return stored(settle(sending(payment()), ACT, now=NOW, jitter=0))
 
 
-def _looked(given: Payment, answer: Answer | Exception, at: timedelta) -> Payment:
+def _look_up(given: Payment, answer: Answer | Exception, at: timedelta) -> Payment:
     asked = stored(start_lookup(given, given.first_operation, now=NOW + at))
     assert isinstance(answer, Answer | OutcomeUnknown | NeedsReview)
     return stored(settle(asked, answer, now=NOW + at, jitter=1.0))
 
 
 def _approved() -> Payment:
-    return _looked(_acting(), AGREED, SOON - NOW)
+    return _look_up(_acting(), AGREED, SOON - NOW)
 
 
 def _carrying_out() -> Payment:
@@ -57,10 +57,10 @@ def _carrying_out() -> Payment:
     return stored(record_send(approved, approved.first_operation, "{}", now=SOON))
 
 
-def _unheard(method: str | None, capture: CaptureMethod) -> Payment:
+def _without_answer(method: str | None, capture: CaptureMethod) -> Payment:
     """A PayPal payment after a first send without an answer, during the second."""
     asked = submission(provider=ProviderName.PAYPAL, payment_method=method)
-    new = sending(payment(asked=replace(asked, capture=capture)))
+    new = sending(payment(submitted=replace(asked, capture=capture)))
     lost = stored(settle(new, OutcomeUnknown("no_answer"), now=NOW, jitter=0))
     assert lost.first_operation.state is State.UNKNOWN
     return stored(record_send(lost, lost.first_operation, "{}", now=NOW))
@@ -73,7 +73,7 @@ NO: Final = Answer(Verdict.REJECTED, failure=Failure("bad_field", "A field is ba
 def test_demand_for_the_payer_is_conclusive_where_the_payer_approves_first(
     capture: CaptureMethod,
 ) -> None:
-    asked = settle(_unheard(None, capture), ACT, now=NOW, jitter=0)
+    asked = settle(_without_answer(None, capture), ACT, now=NOW, jitter=0)
     assert (
         asked.first_operation.state,
         asked.first_operation.may_have_duplicate_order,
@@ -87,7 +87,7 @@ def test_demand_for_the_payer_is_conclusive_where_the_payer_approves_first(
 def test_any_other_answer_to_a_resend_makes_a_lookup_due(
     method: str | None, answer: Answer
 ) -> None:
-    asked = _unheard(method, CaptureMethod.AUTOMATIC)
+    asked = _without_answer(method, CaptureMethod.AUTOMATIC)
     seen = settle(asked, answer, now=NOW, jitter=0)
     assert (seen.first_operation.state, seen.first_operation.lookups_since) == (
         State.UNKNOWN,
@@ -100,7 +100,7 @@ def test_operation_waiting_for_the_payer_is_looked_up_at_growing_intervals() -> 
     waiting, waits = _acting(), []
     for number in range(1, 12):
         at = timedelta(hours=number)
-        waiting = _looked(waiting, ACT, at)
+        waiting = _look_up(waiting, ACT, at)
         assert waiting.due_at is not None
         waits.append(waiting.due_at - (NOW + at))
     assert waits == sorted(waits)
@@ -123,8 +123,8 @@ def test_an_abandoned_approval_ends_its_lookups_without_a_review(
 ) -> None:
     waiting = _acting()
     for minutes in range(1, retry.PAYER.min_tries):
-        waiting = _looked(waiting, ACT, timedelta(minutes=minutes))
-    waiting = _looked(waiting, answer, timedelta(minutes=1) + after)
+        waiting = _look_up(waiting, ACT, timedelta(minutes=minutes))
+    waiting = _look_up(waiting, answer, timedelta(minutes=1) + after)
     assert (waiting.first_operation.state, waiting.due_at) == (
         State.REQUIRES_ACTION,
         None,
@@ -158,13 +158,13 @@ def test_a_send_answered_as_approved_is_queued_to_be_carried_out() -> None:
 
 def test_a_lost_approved_send_gets_a_new_key_only_once_it_cannot_arrive() -> None:
     unknown = stored(settle(_carrying_out(), LookupRequired(), now=SOON, jitter=0))
-    early = _looked(unknown, AGREED, SOON - NOW)
+    early = _look_up(unknown, AGREED, SOON - NOW)
     assert (early.first_operation.state, early.first_operation.provider_key) == (
         State.UNKNOWN,
         unknown.first_operation.provider_key,
     )
     assert early.due_at == LATER
-    late = _looked(early, AGREED, LATER - NOW)
+    late = _look_up(early, AGREED, LATER - NOW)
     assert (late.first_operation.state, late.first_operation.approved) == (
         State.RETRYING,
         True,
@@ -183,7 +183,7 @@ def test_a_second_request_for_the_payer_needs_a_second_approval() -> None:
         Status.REQUIRES_ACTION,
         False,
     )
-    again = _looked(acting, AGREED, timedelta(hours=1))
+    again = _look_up(acting, AGREED, timedelta(hours=1))
     assert (again.first_operation.state, again.first_operation.approved) == (
         State.QUEUED,
         True,
@@ -219,7 +219,7 @@ def test_void_of_a_charge_waiting_for_the_payer_is_sent_to_stripe() -> None:
 
 def test_void_of_an_unapproved_paypal_order_needs_no_call() -> None:
     asked = submission(provider=ProviderName.PAYPAL)
-    acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
+    acting = stored(settle(sending(payment(submitted=asked)), ACT, now=NOW, jitter=0))
     assert _void(acting).status is Status.CANCELED
     looking_on = stored(start_lookup(acting, acting.first_operation, now=NOW))
     with pytest.raises(Conflict):
@@ -229,7 +229,7 @@ def test_void_of_an_unapproved_paypal_order_needs_no_call() -> None:
 def test_repeated_approval_without_a_result_needs_manual_review() -> None:
     given, sends = _acting(), 0
     while given.first_operation.state is not State.REVIEW:
-        given = _looked(given, AGREED, timedelta(hours=1))
+        given = _look_up(given, AGREED, timedelta(hours=1))
         if given.first_operation.state is State.QUEUED:
             sends += 1
             given = stored(record_send(given, given.first_operation, "{}", now=SOON))

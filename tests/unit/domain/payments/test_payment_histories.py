@@ -126,7 +126,7 @@ def test_the_invariants_of_a_payment_hold_in_every_history(
     history: list[tuple[Step, timedelta]],
 ) -> None:
     asked = replace(submission(provider=provider), capture=method)
-    here = payment(asked=asked)
+    here = payment(submitted=asked)
     now, timeline = NOW, list(here.pending_events)
     for step, pause in history:
         now += pause
@@ -141,19 +141,19 @@ def test_the_invariants_of_a_payment_hold_in_every_history(
                 else len(after.pending_events)
             ) :
         ]
-        _money_is_within_what_was_asked(after)
+        _check_amounts(after)
         for before, operation in zip(here.operations, after.operations, strict=False):
             _an_unknown_send_never_changes(before, operation)
             _what_is_final_stays(before, operation)
         for operation in after.operations:
-            _it_says_what_it_waits_for(operation)
+            _check_waiting_for(operation)
             _the_timeline_explains(timeline, operation)
         here = after
         assert [event.seq for event in timeline] == list(range(1, len(timeline) + 1))
         assert here.event_count + len(here.pending_events) == len(timeline)
 
 
-def _money_is_within_what_was_asked(payment: Payment) -> None:
+def _check_amounts(payment: Payment) -> None:
     amount = payment.submission.amount.minor
     assert payment.authorized in (0, amount)
     assert payment.captured + payment.capture_reserved <= payment.authorized
@@ -179,7 +179,7 @@ def _what_is_final_stays(before: Operation, after: Operation) -> None:
         }
 
 
-def _it_says_what_it_waits_for(operation: Operation) -> None:
+def _check_waiting_for(operation: Operation) -> None:
     if operation.has_work:
         assert operation.due_at is not None
     elif not operation.is_terminal:

@@ -11,7 +11,7 @@ from domain.payments.follow_ups import MAX_OPERATIONS
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from tests.suites.samples import authorized, captured
-from tests.support.operation_steps import capture, refund, succeeded, turned_down
+from tests.support.operation_steps import capture, refund, succeed, decline
 
 PAYPAL = ProviderName.PAYPAL
 
@@ -29,16 +29,16 @@ def test_unfinished_operation_keeps_its_reservation(state: str) -> None:
 
 def test_refused_operation_releases_its_reservation() -> None:
     asked = refund(captured(), 60)
-    refused = turned_down(asked)
+    refused = decline(asked)
     assert (refused.refunded, refused.refund_reserved) == (0, 0)
     assert refused.refundable_amount(refused.first_operation) == 1999
     assert refused.status is Status.CAPTURED
 
 
 def test_refunds_of_parts_end_with_the_whole() -> None:
-    part = succeeded(refund(captured(), 600))
+    part = succeed(refund(captured(), 600))
     assert (part.status, part.refunded) == (Status.PARTIALLY_REFUNDED, 600)
-    whole = succeeded(refund(part))
+    whole = succeed(refund(part))
     assert (whole.status, whole.refunded) == (Status.REFUNDED, 1999)
     with pytest.raises(Conflict) as refused:
         refund(whole)
@@ -55,8 +55,8 @@ def test_refund_over_the_rest_is_refused() -> None:
 
 
 def test_a_refund_goes_to_the_named_capture_or_the_first_with_enough_left() -> None:
-    part = succeeded(capture(authorized(provider=PAYPAL), 600))
-    both = succeeded(capture(part))
+    part = succeed(capture(authorized(provider=PAYPAL), 600))
+    both = succeed(capture(part))
     first, second = both.operations[1:3]
     assert refund(both, 500).operations[-1].target == first.id
     assert refund(both, 700).operations[-1].target == second.id
@@ -70,8 +70,8 @@ def test_a_refund_goes_to_the_named_capture_or_the_first_with_enough_left() -> N
 
 
 def test_the_rest_of_several_captures_is_refunded_one_by_one() -> None:
-    part = succeeded(capture(authorized(provider=PAYPAL), 600))
-    both = succeeded(capture(part))
+    part = succeed(capture(authorized(provider=PAYPAL), 600))
+    both = succeed(capture(part))
     first, second = both.operations[1:3]
     with pytest.raises(Conflict, match="name one of them as operation") as refused:
         refund(both)
@@ -83,8 +83,8 @@ def test_the_rest_of_several_captures_is_refunded_one_by_one() -> None:
 
 
 def test_full_refund_with_a_rest_on_hold_is_partially_refunded() -> None:
-    part = succeeded(capture(authorized(provider=PAYPAL), 600))
-    assert succeeded(refund(part)).status is Status.PARTIALLY_REFUNDED
+    part = succeed(capture(authorized(provider=PAYPAL), 600))
+    assert succeed(refund(part)).status is Status.PARTIALLY_REFUNDED
 
 
 def test_a_payment_has_a_bounded_number_of_operations() -> None:

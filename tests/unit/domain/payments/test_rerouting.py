@@ -38,7 +38,7 @@ CODES: Final = ("insufficient_funds", "do_not_honor")
 def routed_payment(*route: Account, provider: ProviderName | None = None) -> Payment:
     """A payment at ONE with the further ``route``, by default TWO."""
     return payment(
-        asked=submission(provider=provider),
+        submitted=submission(provider=provider),
         account=ONE,
         route=route or (TWO,),
         routes_on=CODES,

@@ -42,7 +42,7 @@ def _refunding(*, sends: int) -> Payment:
     return stored(settle(resent, LookupRequired("resend_refused"), now=AGAIN, jitter=0))
 
 
-def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
+def _look_up(given: Payment, answer: Answer, *, at: datetime) -> Payment:
     operation = given.operations[-1]
     assert operation.kind is Kind.REFUND
     asked = stored(start_lookup(given, operation, now=at))
@@ -52,13 +52,13 @@ def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
 def test_refusal_soon_after_a_resend_is_looked_up_again() -> None:
     """PayPal forgets a failed key, so that it may show the first send's object."""
     early = LATER - timedelta(seconds=1)
-    seen = _looked(_refunding(sends=2), NO, at=early)
+    seen = _look_up(_refunding(sends=2), NO, at=early)
     assert seen.operations[-1].state is State.UNKNOWN
     assert (seen.due_at, seen.refunded) == (LATER, 0)
 
 
 def test_refusal_is_final_once_no_send_can_be_on_its_way() -> None:
-    seen = _looked(_refunding(sends=2), NO, at=LATER)
+    seen = _look_up(_refunding(sends=2), NO, at=LATER)
     assert seen.operations[-1].state is State.DECLINED
 
 
@@ -66,12 +66,12 @@ def test_operation_in_review_waits_for_the_last_send_too() -> None:
     given = _refunding(sends=2)
     review = replace(given.operations[-1], state=State.REVIEW)
     given = replace(given, operations=(given.first_operation, review))
-    seen = _looked(given, NO, at=AGAIN)
+    seen = _look_up(given, NO, at=AGAIN)
     assert (seen.operations[-1].state, seen.due_at) == (State.REVIEW, LATER)
 
 
 def test_refusal_of_a_single_send_is_final_at_once() -> None:
-    seen = _looked(_refunding(sends=1), NO, at=NOW)
+    seen = _look_up(_refunding(sends=1), NO, at=NOW)
     assert seen.operations[-1].state is State.DECLINED
 
 
@@ -79,6 +79,6 @@ def test_success_of_either_send_is_final_at_once() -> None:
     paid = _refunding(sends=2)
     price = paid.submission.amount
     yes = Answer(Verdict.SUCCEEDED, replace(price, minor=60), {"refund": "r_2"})
-    seen = _looked(paid, yes, at=AGAIN)
+    seen = _look_up(paid, yes, at=AGAIN)
     assert seen.operations[-1].state is State.SUCCEEDED
     assert seen.refunded == 60

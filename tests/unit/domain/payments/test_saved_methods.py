@@ -150,7 +150,7 @@ def test_method_being_saved_is_looked_up_for_an_hour(made: object) -> None:
     saving = Answer(
         Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, is_saving_method=True
     )
-    new = payment(asked=before.submission)
+    new = payment(submitted=before.submission)
     assert new.first_operation.kind is kind
     paid, looks = stored(settle(sending(new), saving, now=NOW, jitter=0)), list[int]()
     while paid.first_operation.due_at is not None:

@@ -309,7 +309,7 @@ def test_new_object_of_a_paypal_resend_leaves_the_operation_unknown(
 ) -> None:
     asked = submission(provider=ProviderName.PAYPAL)
     unknown = settle(
-        sending(payment(asked=asked)), OutcomeUnknown("http_500"), now=NOW, jitter=0
+        sending(payment(submitted=asked)), OutcomeUnknown("http_500"), now=NOW, jitter=0
     )
     resent = sending(stored(unknown))
     puzzled = settle(resent, answer, now=NOW, jitter=0).first_operation

@@ -42,11 +42,11 @@ def held(*, allowed: bool = True, asked: bool = True) -> Payment:
     answer = Answer(
         Verdict.SUCCEEDED, PRICE, _REFS, expires_at=until, multicapture=allowed
     )
-    made = sending(payment(asked=wanted))
+    made = sending(payment(submitted=wanted))
     return stored(settle(made, answer, now=NOW, jitter=0))
 
 
-def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
+def request_capture(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
     """The payment with a requested capture."""
     name = f"op_{len(of.operations)}"
     return stored(
@@ -54,7 +54,7 @@ def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
     )
 
 
-def done(asked: Payment) -> Payment:
+def succeed_next(asked: Payment) -> Payment:
     """The payment after a success of its next operation."""
     assert asked.next_operation is not None
     answer = Answer(Verdict.SUCCEEDED, Money(asked.next_operation.amount, "USD"))
@@ -62,32 +62,42 @@ def done(asked: Payment) -> Payment:
 
 
 def test_rest_stays_on_hold_until_a_final_capture() -> None:
-    part = done(taken(held(), 500, final=False))
+    part = succeed_next(request_capture(held(), 500, final=False))
     assert part.status is Status.PARTIALLY_CAPTURED
     assert (part.captured, part.capturable) == (500, 1499)
-    last = done(taken(done(taken(part, 700, final=False)), 99, final=True))
+    last = succeed_next(
+        request_capture(
+            succeed_next(request_capture(part, 700, final=False)), 99, final=True
+        )
+    )
     assert (last.status, last.captured, last.capturable) == (Status.CAPTURED, 1299, 0)
     assert last.hold is not None and last.hold.ended is HoldEnd.CAPTURED
 
 
 def test_captures_of_the_whole_amount_end_the_hold() -> None:
-    whole = done(done(taken(taken(held(), 500, final=False), 1499, final=False)))
+    whole = succeed_next(
+        succeed_next(
+            request_capture(
+                request_capture(held(), 500, final=False), 1499, final=False
+            )
+        )
+    )
     assert (whole.status, whole.captured) == (Status.CAPTURED, 1999)
 
 
 def test_two_captures_under_way_reserve_separate_amounts() -> None:
-    two = taken(taken(held(), 1000, final=False), 900, final=False)
+    two = request_capture(request_capture(held(), 1000, final=False), 900, final=False)
     assert (two.capture_reserved, two.capturable) == (1900, 99)
     with pytest.raises(Conflict) as caught:
-        taken(two, 100, final=False)
+        request_capture(two, 100, final=False)
     assert caught.value.reason == "amount_exceeds_hold"
 
 
 @pytest.mark.parametrize("final", [None, True])
 def test_a_capture_releases_the_rest_by_default(final: bool | None) -> None:
-    assert taken(held(), 500, final=final).operations[-1].final
+    assert request_capture(held(), 500, final=final).operations[-1].final
     with pytest.raises(Conflict) as caught:
-        taken(taken(held(), 500, final=False), 600, final=final)
+        request_capture(request_capture(held(), 500, final=False), 600, final=final)
     assert caught.value.reason == "capture_under_way"
 
 
@@ -97,31 +107,31 @@ def test_a_capture_releases_the_rest_by_default(final: bool | None) -> None:
 )
 def test_refusal_of_a_second_capture_has_its_reason(asked: bool, words: str) -> None:
     with pytest.raises(Conflict, match=words) as caught:
-        taken(held(allowed=False, asked=asked), 500, final=False)
+        request_capture(held(allowed=False, asked=asked), 500, final=False)
     assert caught.value.reason == "releases_the_rest"
 
 
 def test_the_number_of_captures_that_keep_the_rest_on_hold_is_bounded() -> None:
     here = held()
     for _ in range(MOST_PARTS):
-        here = taken(here, 1, final=False)
+        here = request_capture(here, 1, final=False)
     with pytest.raises(Conflict) as caught:
-        taken(here, 1, final=False)
+        request_capture(here, 1, final=False)
     assert caught.value.reason == "too_many_captures"
     for _ in range(MOST_PARTS):
-        here = done(here)
-    assert taken(here, 1, final=True).operations[-1].final
+        here = succeed_next(here)
+    assert request_capture(here, 1, final=True).operations[-1].final
 
 
 def test_paypal_bounds_only_the_operations_of_a_payment() -> None:
     here = authorized(provider=ProviderName.PAYPAL)
     for _ in range(MOST_PARTS + 1):
-        here = taken(here, 1, final=False)
+        here = request_capture(here, 1, final=False)
     assert here.may_capture_in_parts
 
 
 def test_a_void_after_a_part_leaves_that_part() -> None:
-    part = done(taken(held(), 500, final=False))
+    part = succeed_next(request_capture(held(), 500, final=False))
     asked = stored(void(part, id="op_v", origin=origin("v"), now=NOW))
     answer = Answer(Verdict.SUCCEEDED)
     voided = stored(settle(sending(asked), answer, now=NOW, jitter=0))
@@ -130,7 +140,7 @@ def test_a_void_after_a_part_leaves_that_part() -> None:
 
 
 def test_expired_rest_is_found_by_a_lookup_of_the_authorization() -> None:
-    part = done(taken(held(), 500, final=False))
+    part = succeed_next(request_capture(held(), 500, final=False))
     gone = Answer(Verdict.EXPIRED, refs=_REFS)
     claimed = start_lookup(part, part.first_operation, now=NOW)
     over = stored(settle(claimed, gone, now=NOW, jitter=0))
@@ -151,11 +161,11 @@ def test_captures_never_exceed_the_hold(
     here = held(allowed=allowed)
     for amount, final, carried_out in wishes:
         try:
-            here = taken(here, amount, final=final)
+            here = request_capture(here, amount, final=final)
         except Conflict:
             continue
         if carried_out:
-            here = done(here)
+            here = succeed_next(here)
         assert here.captured + here.capture_reserved <= here.authorized
         rest_kept = any(not one.final for one in here.operations[1:])
         assert allowed or not rest_kept

@@ -35,7 +35,7 @@ def _asked(
     asked = replace(
         submission(), off_session=True, customer="cus_ann", return_url=return_url
     )
-    new = payment(asked=asked)
+    new = payment(submitted=asked)
     first = replace(new.first_operation, state=state, approved=approved)
     given = replace(new, operations=(first,))
     if act is ClaimAction.SEND:
