@@ -106,7 +106,6 @@ _FAILS: Final = {
     "store": 0.015,  #: the database does not answer, before or after its effect
     "notify": 0.10,  #: a message is lost
     "echo": 0.05,  #: a message comes twice
-    "breaker": 0.05,  #: the account's breaker is open
     "amount": 0.01,  #: the moved amount differs from the requested one
     "hold": 0.1,  #: the hold ends within minutes
     "again": 0.25,  #: a second agreement of the payer is needed
