@@ -21,7 +21,7 @@ from typing import Final
 
 from application.logs import get_logger
 from application.ports.admission import AdmissionControl
-from application.ports.payments import PaymentStore
+from application.ports.payments import JobQueue, PaymentStore
 from application.ports.provider import Provider
 from domain.account import Account
 from domain.circuit_breaker import Call, CallKind
@@ -32,7 +32,7 @@ from domain.payments.settle import settle
 from domain.payments.event_types import EventType
 from domain.payments.external_changes import find_discoveries, reject_overtaken
 from domain.payments.operation import ClaimAction, Kind, Operation
-from domain.payments.payment import Payment
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.review_reasons import ReviewReason
 from domain.payments.routing import reroute_around_outage
 from domain.payments.start_attempt import (
@@ -82,6 +82,7 @@ class AttemptContext:
     """The dependencies of the attempts of a worker process."""
 
     store: PaymentStore
+    queue: JobQueue  #: for the next operation of a settled payment
     providers: Callable[[Account], Provider]  #: the adapter of an account
     admission: AdmissionControl
     #: The threads for the calls to each provider; their number bounds the calls. A
@@ -287,6 +288,8 @@ def _settle_group(
         if not left:
             break
     context.leased_ids.difference_update(outcomes)
+    if owed := [one.id for one in done if _is_new_send_due(one, context.clock())]:
+        context.queue.notify(owed)
     for lost in outcomes.keys() - {payment.id for payment in done}:
         log.warning("lease_lost", payment=lost)
     _record_outcomes(group, context)
@@ -302,6 +305,19 @@ def _settle_group(
         )
         for one in done
     ]
+
+
+def _is_new_send_due(payment: Payment, now: datetime) -> bool:
+    """Whether the payment's next step is a new send, which nothing has to wait for.
+
+    It is that of another operation, of another account, or after the payer's approval.
+    Resends and lookups wait for their time, and beat finds them.
+    """
+    operation = payment.next_operation
+    if operation is None or operation.due_at is None or operation.send is not None:
+        return False
+    claimable = operation.due_at <= now + WAKEUP_GRACE
+    return claimable and not operation.needs_lookup(now=now)
 
 
 def _record_outcomes(

@@ -169,11 +169,13 @@ def create_worker_services(settings: Settings) -> WorkerServices:
     settings.require("mongo_url", "redis_url", *API_BASES)
     database, vault = open_database(settings), open_vault(settings)
     adapters = open_adapters(settings, database, connections=settings.worker_slots)
+    queue = WakeupQueue(make_app(settings), connect_redis(settings))
     worker_name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     attempt_context = attempt.AttemptContext(
         store=MongoPayments(
             database, vault, lease_holder=worker_name, mode=settings.mode
         ),
+        queue=queue,
         providers=adapters.provider_for,
         admission=open_admission(
             settings, database, worker_name, rates=adapters.rate_of

@@ -135,6 +135,7 @@ class World:
         process = self._live_process(worker)
         context = AttemptContext(
             store=self.open_store(process),
+            queue=self.wakeups,
             providers=lambda account: self.providers[account.id],
             admission=self.admission,
             executors=dict.fromkeys(ProviderName, _INLINE),

@@ -30,7 +30,7 @@ from persistence.codec import Document
 from persistence.payments import MongoPayments
 from runtime import container, processes
 from runtime.settings import Settings
-from tests.support.fakes import AdmitAll
+from tests.support.fakes import AdmitAll, MemoryQueue
 
 #: Seconds for the start, mostly for imports.
 START = 30.0
@@ -134,6 +134,7 @@ class RunningWeb:
             with ThreadPoolExecutor(1) as calls:
                 context = attempt.AttemptContext(
                     store=store,
+                    queue=MemoryQueue(),
                     providers=lambda account: FixedProvider(outcome),
                     admission=AdmitAll(),
                     executors=dict.fromkeys(ProviderName, calls),

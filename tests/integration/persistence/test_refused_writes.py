@@ -213,6 +213,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
     with ThreadPoolExecutor(GROUP) as calls:
         tools = attempt.AttemptContext(
             store=store,
+            queue=MemoryQueue(),
             providers=lambda account: provider,
             admission=AdmitAll(),
             executors=dict.fromkeys(ProviderName, calls),

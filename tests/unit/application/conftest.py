@@ -57,6 +57,7 @@ class World:
         }
         self.context = AttemptContext(
             store=self.store,
+            queue=self.queue,
             providers=lambda account: self._providers[account.provider],
             admission=self.admission,
             executors={name: self.calls for name in ProviderName},

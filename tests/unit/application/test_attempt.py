@@ -170,6 +170,30 @@ def test_a_refund_requested_during_a_call_is_kept_beside_its_result(
     assert (world.stored(one).refunded, world.stored(one).refund_reserved) == (12, 0)
 
 
+def test_next_operation_of_a_settled_payment_is_notified_at_once(
+    world: World,
+) -> None:
+    [one] = world.insert(payment())
+    world.attempt(one)
+    assert world.queue.waiting == []
+    for number in (1, 2, 3):
+        _refund(world, one, number, f"op_{number}")
+    world.attempt(one)
+    for _ in range(2):
+        assert world.queue.waiting == [one]
+        world.attempt(*world.queue.take(1))
+    assert world.queue.waiting == []
+    assert world.stored(one).refunded == 6
+
+
+@pytest.mark.parametrize("fault", [LOSE_ANSWER, LOSE_REQUEST])
+def test_lookup_and_retry_are_not_notified(world: World, fault: Act) -> None:
+    world.script(fault)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    assert world.queue.waiting == []
+
+
 class _Busy(ScriptedProvider):
     """A provider during whose first answer the merchant requests another refund."""
 
