@@ -67,7 +67,10 @@ def test_a_replay_restarts_all_operations_and_records_operator_and_reason(
     for one in ids:
         event = (world.store.load_timeline(SHOP, one) or [])[-1]
         assert event.type == "operation.replayed"
-        assert (event.data["by"], event.data["reason"]) == (OPERATOR.by, OPERATOR.reason)
+        assert (event.data["by"], event.data["reason"]) == (
+            OPERATOR.by,
+            OPERATOR.reason,
+        )
         assert event.data["replay_set"] == replay.id
     found = operator_context.replays.get(replay.id)
     assert found is not None and found.stage is ReplayStage.DONE
