@@ -15,7 +15,7 @@ def test_walkthrough_has_ten_stops_of_three_lines() -> None:
     assert [len(stop.lines) for stop in stops()] == [3] * 10
 
 
-def test_walkthrough_names_places_that_exist() -> None:
+def test_the_walkthrough_names_existing_places() -> None:
     named = places(WALKTHROUGH.read_text())
     assert [place for place in named if not place.exists] == []
 

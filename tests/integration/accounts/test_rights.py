@@ -90,7 +90,7 @@ def test_an_app_without_a_feature_gets_a_warning(shop: AccountsShop) -> None:
     assert "allow" in done.stdout and "books: may be read" in done.stdout
 
 
-def test_an_unavailable_provider_is_no_missing_right(
+def test_an_unavailable_provider_is_not_reported_as_a_missing_right(
     shop: AccountsShop,
 ) -> None:
     account = shop.add()

@@ -128,7 +128,7 @@ def test_any_other_decline_ends_the_payment(shop: AccountsShop) -> None:
 
 
 @pytest.mark.parametrize("fault", ["commit_then_drop", "drop"])
-def test_a_payment_that_the_first_account_may_have_never_moves(
+def test_a_payment_possibly_at_the_first_account_is_never_rerouted(
     shop: AccountsShop, fault: str
 ) -> None:
     first, _ = two_accounts(shop)

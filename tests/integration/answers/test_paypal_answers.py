@@ -347,10 +347,12 @@ FORMS: Final[dict[str, Row]] = {
 
 
 @pytest.mark.parametrize("words", FORMS)
-def test_another_form_of_an_answer_of_paypal(bench: Workbench, words: str) -> None:
+def test_another_form_of_an_answer_of_paypal_leads_to_its_state(
+    bench: Workbench, words: str
+) -> None:
     check_row(bench, "paypal", FORMS[words])
 
 
 @pytest.mark.parametrize("words", ANSWERS)
-def test_an_answer_of_paypal(bench: Workbench, words: str) -> None:
+def test_an_answer_of_paypal_leads_to_its_state(bench: Workbench, words: str) -> None:
     check_row(bench, "paypal", ANSWERS[words])

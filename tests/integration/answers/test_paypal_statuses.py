@@ -277,7 +277,9 @@ UNREADABLE: Final[list[object]] = [
 
 
 @pytest.mark.parametrize("words", FORMS)
-def test_another_form_of_a_status_of_paypal(bench: Workbench, words: str) -> None:
+def test_another_form_of_a_status_of_paypal_leads_to_its_state(
+    bench: Workbench, words: str
+) -> None:
     check_row(bench, "paypal", FORMS[words])
 
 
@@ -291,5 +293,5 @@ def test_a_success_of_paypal_that_cannot_be_read_is_unknown(
 
 
 @pytest.mark.parametrize("words", STATUSES)
-def test_a_status_of_paypal(bench: Workbench, words: str) -> None:
+def test_a_status_of_paypal_leads_to_its_state(bench: Workbench, words: str) -> None:
     check_row(bench, "paypal", STATUSES[words])

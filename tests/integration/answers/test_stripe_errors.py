@@ -351,7 +351,9 @@ DECLINES: Final = [
 
 
 @pytest.mark.parametrize("words", FORMS)
-def test_another_form_of_an_error_of_stripe(bench: Workbench, words: str) -> None:
+def test_another_form_of_an_error_of_stripe_leads_to_its_state(
+    bench: Workbench, words: str
+) -> None:
     check_row(bench, "stripe", FORMS[words])
 
 
@@ -379,5 +381,5 @@ def test_a_declined_card_has_the_reason_and_advice_of_its_bank(
 
 
 @pytest.mark.parametrize("words", ERRORS)
-def test_an_error_of_stripe(bench: Workbench, words: str) -> None:
+def test_an_error_of_stripe_leads_to_its_state(bench: Workbench, words: str) -> None:
     check_row(bench, "stripe", ERRORS[words])

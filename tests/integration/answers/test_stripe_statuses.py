@@ -305,5 +305,5 @@ def test_a_success_of_stripe_that_cannot_be_read_is_unknown(
 
 
 @pytest.mark.parametrize("words", STATUSES)
-def test_a_status_of_stripe(bench: Workbench, words: str) -> None:
+def test_a_status_of_stripe_leads_to_its_state(bench: Workbench, words: str) -> None:
     check_row(bench, "stripe", STATUSES[words])

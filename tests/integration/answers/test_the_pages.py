@@ -20,10 +20,10 @@ ROOT: Final = Path(__file__).parents[3]
 DOCS: Final = ROOT / "docs"
 #: The provider's words that are parameters of each test.
 ROWS: Final[dict[str, Iterable[str]]] = {
-    "test_a_status_of_stripe": STRIPE,
-    "test_an_error_of_stripe": ERRORS,
-    "test_a_status_of_paypal": PAYPAL,
-    "test_an_answer_of_paypal": ANSWERS,
+    "test_a_status_of_stripe_leads_to_its_state": STRIPE,
+    "test_an_error_of_stripe_leads_to_its_state": ERRORS,
+    "test_a_status_of_paypal_leads_to_its_state": PAYPAL,
+    "test_an_answer_of_paypal_leads_to_its_state": ANSWERS,
     "test_an_amount_is_sent_in_the_providers_unit": amounts.TAKEN,
     "test_an_amount_that_the_provider_does_not_take_is_refused": amounts.REFUSED,
     "test_a_part_that_the_provider_does_not_take_is_refused_by_the_api": amounts.PARTS,

@@ -216,7 +216,7 @@ def test_show_prints_a_payment_and_its_timeline(
     assert row["id"] in table.stdout
 
 
-def test_showing_an_unknown_payment_is_one_line(stack: RunningStack) -> None:
+def test_an_unknown_payment_is_an_error_of_one_line(stack: RunningStack) -> None:
     done = stack.payments("show", "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: 404 ")

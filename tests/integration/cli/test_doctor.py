@@ -31,7 +31,7 @@ def verdicts(settings: Settings) -> dict[str, Finding]:
     return {finding.name: finding for finding in doctor.examine(settings)}
 
 
-def test_a_running_stack_is_well(stack: RunningStack) -> None:
+def test_a_running_stack_passes_the_check(stack: RunningStack) -> None:
     examined = stack.payments("doctor", "--json")
     found = {one["name"]: one for one in json.loads(examined.stdout)}
     assert {one["verdict"] for one in found.values()} == {"ok"}, found

@@ -153,7 +153,7 @@ FILTERS: Final[tuple[Document, ...]] = (
     ],
     ids=lambda filters: " ".join(name for one in filters for name in one) or "none",
 )
-def test_a_list_examines_about_what_it_returns(
+def test_a_list_examines_few_documents_beyond_its_results(
     filled: MongoPayments,
     profiled: Callable[[], list[Any]],
     filters: tuple[Document, ...],

@@ -69,7 +69,7 @@ def _what_was_settled_stays(stores: Stores) -> None:
     assert not stores("two").settle_many([declined])
 
 
-def _two_refunds_of_all_are_not_both_taken(stores: Stores) -> None:
+def _one_of_two_full_refunds_is_accepted(stores: Stores) -> None:
     new = replace(captured(), version=1, pending_events=(), event_count=0)
     [paid] = stores("one").insert_many([new])
     wanted = [
@@ -86,7 +86,7 @@ def _two_refunds_of_all_are_not_both_taken(stores: Stores) -> None:
 CHECKS: Final = {
     "claim": _one_of_two_claims_wins,
     "settle": _what_was_settled_stays,
-    "amend": _two_refunds_of_all_are_not_both_taken,
+    "amend": _one_of_two_full_refunds_is_accepted,
 }
 
 

@@ -37,7 +37,7 @@ def test_paypal_201_with_a_pending_capture_is_no_success(bench: Workbench) -> No
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])
-def test_paypal_approved_and_the_browser_never_comes_back(
+def test_an_approved_order_is_captured_without_the_browsers_return(
     bench: Workbench, capture: str
 ) -> None:
     payment_id = _waits_for_approval(bench, capture)
@@ -50,7 +50,9 @@ def test_paypal_approved_and_the_browser_never_comes_back(
     assert bench.fetch(payment_id)["next_action"] is None
 
 
-def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) -> None:
+def test_an_approved_order_with_a_lost_answer_is_captured_once(
+    bench: Workbench,
+) -> None:
     payment_id = _waits_for_approval(bench)
     _approves(bench, payment_id)
     bench.lose_answer("paypal")
@@ -59,7 +61,9 @@ def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) ->
     assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
-def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> None:
+def test_an_approved_order_whose_capture_never_arrived_expires(
+    bench: Workbench,
+) -> None:
     payment_id = _waits_for_approval(bench)
     _approves(bench, payment_id)
     bench.step(payment_id)
@@ -107,7 +111,7 @@ def test_an_order_with_a_lost_answer_still_asks_its_payer(
     assert bench.list_movements(payment_id) == [(kind, 1999)]
 
 
-def test_paypal_never_approved_expires(bench: Workbench) -> None:
+def test_an_unapproved_order_expires(bench: Workbench) -> None:
     payment_id = _waits_for_approval(bench)
     bench.pass_time(timedelta(hours=4))
     assert bench.work(payment_id).status is Status.EXPIRED
@@ -117,7 +121,7 @@ def test_paypal_never_approved_expires(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("outcome", "status"), [("succeed", Status.CAPTURED), ("fail", Status.FAILED)]
 )
-def test_3d_secure_and_the_browser_never_comes_back(
+def test_a_3d_secure_payment_ends_without_the_browsers_return(
     bench: Workbench, outcome: str, status: Status
 ) -> None:
     payment_id = bench.pay(
@@ -133,7 +137,7 @@ def test_3d_secure_and_the_browser_never_comes_back(
     assert bench.list_movements(payment_id) == moved
 
 
-def test_3d_secure_without_a_return_url_explains_itself_and_can_be_voided(
+def test_a_3d_secure_payment_without_a_return_url_has_advice_and_can_be_voided(
     bench: Workbench,
 ) -> None:
     payment_id = bench.pay(payment_method="pm_card_authenticationRequired")

@@ -44,7 +44,7 @@ def test_worker_killed_around_any_write_or_send_charges_once(
     assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
-def test_a_worker_that_meets_no_boundary_lives(bench: Workbench) -> None:
+def test_a_worker_without_a_deadly_boundary_survives(bench: Workbench) -> None:
     payment_id = bench.pay()
     assert _worker_that_dies(bench, payment_id, len(BOUNDARIES)) == 0
     assert bench.stored(payment_id).status is Status.CAPTURED
@@ -85,7 +85,7 @@ PAYPALS_45_DAYS = timedelta(days=45)
 
 
 @pytest.mark.parametrize("passed", [STRIPES_DAY, timedelta(hours=25)])
-def test_a_provider_key_past_its_window_at_stripe(
+def test_a_stripe_key_past_its_window_is_resolved_by_a_lookup(
     bench: Workbench, passed: timedelta
 ) -> None:
     payment_id = bench.pay()
@@ -98,7 +98,7 @@ def test_a_provider_key_past_its_window_at_stripe(
 
 
 @pytest.mark.parametrize("passed", [PAYPALS_HOURS, timedelta(hours=7)])
-def test_a_provider_key_past_its_window_at_paypal(
+def test_a_paypal_key_past_its_window_needs_manual_review(
     bench: Workbench, passed: timedelta
 ) -> None:
     payment_id = bench.pay("paypal")

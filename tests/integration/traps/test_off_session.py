@@ -50,7 +50,7 @@ def test_a_payer_asked_after_lost_answers_pays_once(
     assert bench.list_movements(payment_id) == [("charge", 1999)]
 
 
-def test_an_off_session_payment_without_a_return_url_explains_itself_and_can_be_voided(
+def test_an_off_session_payment_without_a_return_url_has_advice_and_is_voidable(
     bench: Workbench,
 ) -> None:
     payment_id = charged_off_session(bench, SECURE)

@@ -38,7 +38,7 @@ def test_a_key_with_a_second_body_is_refused(bench: Workbench) -> None:
     assert bench.fetch(payment_id)["amount"] == 1999
 
 
-def test_same_order_with_another_key_while_the_first_is_unknown(
+def test_the_same_reference_is_refused_while_its_first_payment_is_unknown(
     bench: Workbench, provider: str
 ) -> None:
     payment_id = bench.pay(provider, reference="order-2")

@@ -43,7 +43,7 @@ def lose_capture(bench: Workbench, payment: Payment) -> None:
     bench.lose_answer(payment.provider, path)
 
 
-def test_the_second_of_three_captures_loses_its_answer(
+def test_a_second_capture_with_a_lost_answer_is_made_once(
     bench: Workbench, held: str
 ) -> None:
     take(bench, held, 500)

@@ -127,7 +127,7 @@ def test_money_moved_after_a_proof_of_absence_is_not_moved_again(
     assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
-def test_paypal_approved_and_the_browser_never_comes_back(
+def test_an_approved_order_is_captured_without_the_browsers_return(
     bench: WebhookWorkbench,
 ) -> None:
     work = bench.work
@@ -201,7 +201,7 @@ def test_a_crash_while_handling_a_webhook_loses_nothing(
     assert work.list_movements(payment_id) == [("charge", 1999)]
 
 
-def test_a_handler_that_meets_no_boundary_lives(bench: WebhookWorkbench) -> None:
+def test_a_handler_without_a_deadly_boundary_survives(bench: WebhookWorkbench) -> None:
     _waits_for_approval(bench)
     [delivery] = bench.deliveries("paypal", "CHECKOUT.ORDER.APPROVED")
     assert bench.post(delivery).status_code == 200
