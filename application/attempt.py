@@ -13,9 +13,10 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from threading import Event
 from typing import Final
 
@@ -234,8 +235,14 @@ def _call_providers(
         for payment in claimed
         if payment.claim is not None
     }
+    # ``wait`` of the standard library locks every open call for each one that ends.
+    ended = SimpleQueue[Future[Outcome]]()
+    for call in calls:
+        call.add_done_callback(ended.put)
     while calls:
-        done, _ = wait(calls, return_when=FIRST_COMPLETED)
+        done = [ended.get()]
+        while not ended.empty():
+            done.append(ended.get())
         yield [(calls.pop(call), call.result()) for call in done]
 
 
