@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from tenacity import (
@@ -33,18 +35,38 @@ class RetryUnsent:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._retrying = Retrying(
-            retry=retry_if_exception_type(NotSent),
-            stop=stop_any(stop_after_attempt(_SENDS), stop_before_delay(_WITHIN)),
-            wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT),
-            reraise=True,
-        )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         return self._provider.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
-        return self._retrying(self._provider.send, payment)
+        return _with_resends(self._provider.send, payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        return self._retrying(self._provider.look_up, payment)
+        return _with_resends(self._provider.look_up, payment)
+
+
+def _with_resends(call: Callable[[Payment], Answer], payment: Payment) -> Answer:
+    """The answer of ``call``, repeated while it is not sent.
+
+    A call that succeeds at once does not pay for the bookkeeping of retries.
+    """
+    began = time.monotonic()
+    try:
+        return call(payment)
+    except NotSent as error:
+        unsent = [error]
+
+    def attempt() -> Answer:
+        if unsent:  # the call above is the first attempt
+            raise unsent.pop()
+        return call(payment)
+
+    left = began + _WITHIN - time.monotonic()
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotSent),
+        stop=stop_any(stop_after_attempt(_SENDS), stop_before_delay(left)),
+        wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT),
+        reraise=True,
+    )
+    return retrying(attempt)
