@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
-from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
+from stripe import ListObject, PaymentIntent, Refund, StripeError
 
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
@@ -27,7 +27,7 @@ from providers.stripe.captures import (
     parse_parts,
     parse_released_rest,
 )
-from providers.stripe.client import post
+from providers.stripe.client import PostClient
 from providers.stripe.errors import map_error
 from providers.stripe.external_changes import (
     has_other_refunds,
@@ -61,7 +61,7 @@ _PAGES: Final = 600
 class Stripe:
     """The Provider for one Stripe account."""
 
-    def __init__(self, client: StripeClient) -> None:
+    def __init__(self, client: PostClient) -> None:
         self._client = client
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
@@ -117,7 +117,7 @@ class Stripe:
             return map_error(error)
 
     def _post(self, path: str, send: Send) -> Any:
-        return post(self._client, path, json.loads(send.body), key=send.key)
+        return self._client.post(path, json.loads(send.body), key=send.key)
 
     def _look_up(self, payment: Payment) -> Answer:
         operation = payment.claimed_operation

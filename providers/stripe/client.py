@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import stripe
 from stripe import APIConnectionError, HTTPClient, StripeClient
@@ -89,23 +92,113 @@ class PooledClient(HTTPClient):
             self._observe(route_of(method, url), status_class, seconds)
 
 
+class PostClient(StripeClient):
+    """Stripe's SDK client, with a ``post`` of its own for the calls that move money.
+
+    The SDK's ``raw_request`` costs six times as much: it collects headers and formats
+    log lines for every call. It still maps the errors.
+    """
+
+    def __init__(
+        self,
+        secret_key: str,
+        *,
+        api_base: str,
+        transport: PooledClient,
+        connected: str | None,
+    ) -> None:
+        self._transport = transport
+        self._api_base = api_base
+        self._headers = {
+            "Authorization": f"Bearer {secret_key}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Stripe-Version": API_VERSION,
+            "User-Agent": f"Stripe/v1 PythonBindings/{stripe.VERSION}",
+        }
+        if connected:
+            self._headers["Stripe-Account"] = connected
+        super().__init__(
+            secret_key,
+            stripe_account=connected,
+            stripe_version=API_VERSION,
+            base_addresses={"api": api_base},
+            max_network_retries=0,
+            http_client=transport,
+        )
+
+    def post(self, path: str, params: Mapping[str, Any], *, key: str) -> Any:
+        """Posts under an idempotency key; returns a StripeObject.
+
+        Raises StripeError.
+        """
+        received = self._transport.request(
+            "post",
+            self._api_base + path,
+            {**self._headers, "Idempotency-Key": key},
+            encode_form(params),
+        )
+        text, status, headers = received
+        if 200 <= status < 300:
+            with suppress(ValueError, RecursionError):
+                request_id = headers.get("Request-Id")
+                return StripeObject(
+                    json.loads(text), SimpleNamespace(request_id=request_id)
+                )
+        untyped: Any = StripeClient("unused", http_client=_Received(received))
+        return untyped.raw_request("post", path)  # raises the error
+
+
+class _Received(HTTPClient):
+    """Gives the SDK an answer that was received before."""
+
+    name = "received"
+
+    def __init__(self, received: tuple[str, int, Mapping[str, str]]) -> None:
+        super().__init__()
+        self._received = received
+
+    def request(self, *_: Any, **__: Any) -> tuple[str, int, Mapping[str, str]]:
+        return self._received
+
+
+def encode_form(params: Mapping[str, Any]) -> str:
+    """Encodes parameters as Stripe's forms: ``metadata[order]=7&expand[0]=customer``.
+
+    Parameters that are None are left out.
+    """
+    return urlencode(list(_flatten(params.items())), safe="[]")
+
+
+def _flatten(
+    items: Iterable[tuple[object, Any]], parent: str = ""
+) -> Iterator[tuple[str, object]]:
+    for name, value in items:
+        path = f"{parent}[{name}]" if parent else str(name)
+        if isinstance(value, dict):
+            yield from _flatten(value.items(), path)
+        elif isinstance(value, list):
+            yield from _flatten(enumerate(value), path)
+        elif isinstance(value, bool):
+            yield path, "true" if value else "false"
+        elif value is not None:
+            yield path, value
+
+
 def create_client(
     *,
     api_base: str,
     secret_key: str,
     transport: PooledClient,
     connected: str | None = None,
-) -> StripeClient:
-    """Creates Stripe's SDK client over ``transport``; it retries nothing."""
+) -> PostClient:
+    """Creates Stripe's client over ``transport``; it retries nothing."""
     # Telemetry stores an id in the home folder and sends it with every call.
     stripe.enable_telemetry = False
-    return StripeClient(
+    return PostClient(
         secret_key,
-        stripe_account=connected,
-        stripe_version=API_VERSION,
-        base_addresses={"api": api_base.rstrip("/")},
-        max_network_retries=0,
-        http_client=transport,
+        api_base=api_base.rstrip("/"),
+        transport=transport,
+        connected=connected,
     )
 
 
@@ -133,12 +226,3 @@ class StripeObject:
     def to_dict(self) -> Mapping[str, Any]:
         """The fields as Stripe wrote them."""
         return self._fields
-
-
-def post(
-    client: StripeClient, path: str, params: Mapping[str, Any], *, key: str
-) -> Any:
-    """Posts under an idempotency key; returns a StripeObject. Raises StripeError."""
-    untyped: Any = client  # the SDK does not type ``raw_request``
-    answer = untyped.raw_request("post", path, **params, idempotency_key=key)
-    return StripeObject(answer.data, answer)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from stripe import StripeClient
-
 from domain.payments.submission import Mode
 from providers.http import TIMEOUT, Observe, PooledSession, Timeout
 from providers.paypal.client import PayPalApi
-from providers.stripe.client import PooledClient, create_client, connection_pools
+from providers.stripe.client import (
+    PooledClient,
+    PostClient,
+    connection_pools,
+    create_client,
+)
 
 #: Connections, for the tests' concurrent calls.
 _CONNECTIONS: Final = 16
@@ -18,7 +21,7 @@ _CONNECTIONS: Final = 16
 
 def stripe_client(
     url: str, observe: Observe, *, secret: str | None = None, timeout: Timeout = TIMEOUT
-) -> StripeClient:
+) -> PostClient:
     """Stripe's client for a base URL, by default with a new account."""
     return create_client(
         api_base=url,
