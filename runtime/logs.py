@@ -6,14 +6,16 @@ passed by mistake never reaches a log.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
-from typing import Final
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, Final
 
-import structlog
-from structlog.contextvars import merge_contextvars
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.contextvars import clear_contextvars, get_contextvars
+from structlog.dev import ConsoleRenderer
 
 from runtime.settings import Settings
 
@@ -39,71 +41,62 @@ _QUIET_LOGGERS: Final = (
 
 def configure(settings: Settings, process: str) -> None:
     """Sends this process's logs and its libraries' logs to standard error."""
-    structlog.contextvars.clear_contextvars()
+    clear_contextvars()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                merge_contextvars,
-                structlog.stdlib.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                _add_fields,
-            ],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _add_process(process),
-                _summarize_exception,
-                _drop_unlisted,
-                *_renderers(settings),
-            ],
-        )
-    )
+    handler.setFormatter(_Formatter(process, _choose_renderer(settings)))
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _renderers(settings: Settings) -> list[Processor]:
+def _choose_renderer(settings: Settings) -> Callable[[dict[str, Any]], str]:
     text = settings.log_format == "text" or (
         not settings.log_format and sys.stderr.isatty()
     )
-    if text:
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.JSONRenderer()]
+    if not text:
+        return json.JSONEncoder(default=repr).encode
+    console = ConsoleRenderer(colors=sys.stderr.isatty())
+    return lambda event: console(None, "", event)
 
 
-def _add_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Adds the fields of an ``application.logs.EventLogger``."""
-    event.update(getattr(event["_record"], "fields", {}))
-    return event
+class _Formatter(logging.Formatter):
+    """Formats a record with its fields, those of the context and those of the process.
+
+    The fields of a record are those of an ``application.logs.EventLogger``.
+    """
+
+    def __init__(self, process: str, render: Callable[[dict[str, Any]], str]) -> None:
+        super().__init__()
+        self._process = process
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        given = {**get_contextvars(), **getattr(record, "fields", {})}
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        return self._render(
+            {
+                "event": record.getMessage(),
+                "level": record.levelname.lower(),
+                "timestamp": at.isoformat().replace("+00:00", "Z"),
+                # Workers share a name. A supervisor logs the pids of its children.
+                "pid": os.getpid(),
+                **{name: given[name] for name in given if name in ALLOWED_FIELDS},
+                **_summarize_exception(record),
+                "process": self._process,
+            }
+        )
 
 
-def _add_process(process: str) -> Processor:
-    def name(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-        event["process"] = process
-        # Workers share a name. A supervisor logs the pids of its children.
-        event.setdefault("pid", os.getpid())
-        return event
-
-    return name
-
-
-def _summarize_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Keeps an exception's type and place. Its message may hold personal data."""
-    info = event.pop("exc_info", None)
-    error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info else None
+def _summarize_exception(record: logging.LogRecord) -> dict[str, str]:
+    """An exception's type and place. Its message may hold personal data."""
+    error = record.exc_info[1] if record.exc_info else None
     if error is None:
-        return event
-    event["error"] = type(error).__name__
-    at = error.__traceback__
+        return {}
+    summary, at = {"error": type(error).__name__}, error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
     if at is not None:
-        code = at.tb_frame.f_code
-        event["exception"] = f"{code.co_filename.rpartition('/')[2]}:{at.tb_lineno}"
-    return event
-
-
-def _drop_unlisted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {name: value for name, value in event.items() if name in ALLOWED_FIELDS}
+        file = at.tb_frame.f_code.co_filename.rpartition("/")[2]
+        summary["exception"] = f"{file}:{at.tb_lineno}"
+    return summary
