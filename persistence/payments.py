@@ -98,7 +98,7 @@ class MongoPayments(MongoReads):
                 self._payments, [InsertOne(document) for document in documents]
             )
         if not written.duplicates and not written.refused:
-            return [_without_pending_events(payment) for payment in payments]
+            return [_as_stored(payment, payment.version) for payment in payments]
         report_faults(
             self._payments,
             DocumentFault.REFUSED,
@@ -111,7 +111,7 @@ class MongoPayments(MongoReads):
                 else (
                     WriteRefused()
                     if place in written.refused
-                    else _without_pending_events(payment)
+                    else _as_stored(payment, payment.version)
                 )
             )
             for place, payment in enumerate(payments)
@@ -331,9 +331,14 @@ def unwrap(stored: Payment | PaymentsError) -> Payment:
 
 def _as_written(payment: Payment) -> Payment:
     """The payment as stored by its step."""
-    return replace(_without_pending_events(payment), version=payment.version + 1)
+    return _as_stored(payment, payment.version + 1)
 
 
-def _without_pending_events(payment: Payment) -> Payment:
-    event_count = payment.event_count + len(payment.pending_events)
-    return replace(payment, event_count=event_count, pending_events=())
+def _as_stored(payment: Payment, version: int) -> Payment:
+    """The payment as it is stored in ``version``, with its pending events."""
+    return replace(
+        payment,
+        version=version,
+        event_count=payment.event_count + len(payment.pending_events),
+        pending_events=(),
+    )
