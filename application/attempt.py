@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from queue import SimpleQueue
 from threading import Event
+from time import sleep
 from typing import Final
 
 from application.logs import get_logger
@@ -58,6 +59,10 @@ ESCALATED: Final = "escalated"
 #: An older claim makes no call: its worker was suspended meanwhile. This is far less
 #: than ABSENCE_PROOF_DELAY, after which a lookup may prove that nothing arrived.
 _MAX_CLAIM_AGE: Final = timedelta(minutes=1)
+
+#: Seconds in which further answers of a group are stored together with its first. It is
+#: much shorter than a call, and a payment without a group never waits.
+_SETTLE_PACE: Final = 0.01
 
 #: Tries to store one answer: each may meet a request that was appended meanwhile.
 _MAX_SETTLE_TRIES: Final = 20
@@ -241,6 +246,8 @@ def _call_providers(
         call.add_done_callback(ended.put)
     while calls:
         done = [ended.get()]
+        if ended.qsize() < len(calls) - 1:
+            sleep(_SETTLE_PACE)
         while not ended.empty():
             done.append(ended.get())
         yield [(calls.pop(call), call.result()) for call in done]

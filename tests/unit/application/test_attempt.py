@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from application.attempt import ESCALATED
+from application import attempt
+from application.attempt import ESCALATED, run
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -244,6 +246,24 @@ class _Stopped(Executor):
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+def test_answers_that_come_one_after_another_are_stored_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "_SETTLE_PACE", 0.3)
+    world.put(_OneByOne())
+    ids = world.insert(*map(payment, range(1, 5)))
+    [group] = run(ids, world.context)
+    assert {one.payment.id for one in group} == set(ids)
+
+
+class _OneByOne(ScriptedProvider):
+    """Answers at different times, within some milliseconds."""
+
+    def send(self, payment: Payment) -> Answer:
+        time.sleep(0.01 * int(payment.id[-1]))
+        return super().send(payment)
 
 
 def test_an_operation_that_cannot_be_prepared_needs_review_and_its_group_continues(
