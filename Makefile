@@ -12,7 +12,7 @@ export BLACK_CACHE_DIR := $(CURDIR)/build/black
 # The files of a suite run side by side, each whole in one process; WORKERS=0 runs them in
 # one. Most tests wait for servers, so there may be more processes than cores. The suites
 # that count for coverage keep its data, subprocesses included, in build.
-WORKERS ?= 6
+WORKERS ?= 4
 PYTEST = -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile --durations=20 --durations-min=2 --basetemp=build/pytest/$@ tests/$@
 SUITE = mkdir -p build/pytest; $(BIN)/python $(PYTEST)
 MEASURED_SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run $(PYTEST)
@@ -50,14 +50,15 @@ lint: setup-dev ## Stage 2: flake8, black, import-linter
 	@$(BIN)/lint-imports --no-cache --no-logo
 typecheck: setup-dev ## Stage 2: mypy --strict on every package
 	@$(BIN)/mypy --strict $(PACKAGES)
+unit: WORKERS = 2
 unit: setup-dev ## Stages 2 and 3: domain and application, no servers
 	@$(MEASURED_SUITE)
 integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulators
 	@$(MEASURED_SUITE)
 contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
 	@$(SUITE)
-simulation: setup-dev ## Stage 3: crash points, random histories, mutants of the product
-	@$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal --basetemp=build/pytest/$@ tests/simulation
+simulation: setup-dev ## Stage 3: crash points, random histories, quick mutants of the product
+	@$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal --durations=10 --durations-min=2 --basetemp=build/pytest/$@ tests/simulation
 simulate: setup-dev ## The same for as long as asked: HISTORIES=1000000, FOR=600 (s), SEED=7
 	@$(BIN)/python -m tests.simulation $(if $(HISTORIES),--histories $(HISTORIES)) \
 	  $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \

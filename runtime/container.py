@@ -70,6 +70,7 @@ class WebServices:
     """The dependencies of the routes."""
 
     settings: Settings
+    database: Database[Document]
     store: PaymentStore
     queue: JobQueue
     keys: ApiKeyStore
@@ -134,6 +135,7 @@ def create_web_services(settings: Settings) -> WebServices:
     accounts = MongoAccounts(database, account_vault)
     return WebServices(
         settings=settings,
+        database=database,
         store=store,
         queue=wakeup_queue,
         keys=open_keys(settings, database),

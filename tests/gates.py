@@ -47,7 +47,7 @@ CHECKS: Final = (
     Gate("2 domain", "lint", "0 errors", r"^Contracts: .*"),
     Gate("2 domain", "typecheck", "strict, 0 errors", r"^(?:Success|Found).*"),
     Gate("2-3 domain, application", "unit", "all pass", TESTS),
-    Gate("3 application", "simulation", "0 violations, all mutants", TESTS),
+    Gate("3 application", "simulation", "0 violations, quick mutants", TESTS),
 )
 LAST: Final = (
     Gate("7 end to end", "chaos-short", "all pass", TESTS),

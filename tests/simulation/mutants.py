@@ -14,7 +14,8 @@ class Mutant:
     """``before`` occurs once in ``file`` and is replaced by ``after``.
 
     ``test`` must fail on it if histories reach the fault too rarely or never. The
-    provider's model with its stored keys may hide the fault from them.
+    provider's model with its stored keys may hide the fault from them. Only
+    `make simulate` runs a ``slow`` one, which takes thousands of histories.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Mutant:
     before: str
     after: str
     test: str | None = None
+    slow: bool = False
 
 
 MUTANTS: Final = (
@@ -44,6 +46,7 @@ MUTANTS: Final = (
         "tests/support/memory_store.py",
         "if one.claim and one.claim.fence == fences[one.id]]",
         "if one.claim]",
+        slow=True,
     ),
     Mutant(
         "a call made without a recorded send",
@@ -62,6 +65,7 @@ MUTANTS: Final = (
         "application/attempt.py",
         "    if claim is None or context.clock() > claim.at + _MAX_CLAIM_AGE:",
         "    if claim is None:",
+        slow=True,
     ),
     Mutant(
         "an idempotency key not looked up",
@@ -105,6 +109,7 @@ MUTANTS: Final = (
         "domain/payments/operation.py",
         "        return now >= self.send.window_ends_at",
         "        return False",
+        slow=True,
     ),
     Mutant(
         "absence believed at once",
@@ -124,6 +129,7 @@ MUTANTS: Final = (
         "domain/payments/states.py",
         "    (State.RUNNING, Trigger.LEASE_EXPIRED): State.UNKNOWN,",
         "    (State.RUNNING, Trigger.LEASE_EXPIRED): State.RETRYING,",
+        slow=True,
     ),
     Mutant(
         "a lost answer taken for not executed",
@@ -155,6 +161,7 @@ MUTANTS: Final = (
         "domain/payments/apply_answer.py",
         "    return answer.moved != (requested if moves else None)",
         "    return False",
+        slow=True,
     ),
     Mutant(
         "absence believed while a send may be on its way",
@@ -290,6 +297,7 @@ MUTANTS: Final = (
         "domain/payments/external_changes.py",
         "    amount = found.money.minor - sum(one.amount for one in known)",
         "    amount = found.money.minor",
+        slow=True,
     ),
     Mutant(
         "a review replayed with a new key",

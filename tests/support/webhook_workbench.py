@@ -244,6 +244,4 @@ def served(settings: Settings, clock: WebClock) -> Iterator[str]:
         server.shutdown()
         thread.join(PATIENCE)
         server.server_close()
-        # In this process, the client has to be closed.
-        assert isinstance(services.inbox, MongoWebhooks)
-        services.inbox._webhooks.database.client.close()
+        services.database.client.close()

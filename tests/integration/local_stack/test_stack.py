@@ -22,11 +22,11 @@ from tests.support.running_stack import (
     running_stack,
 )
 
-#: Seconds for a restart, or for the end of all processes.
-SOON = 40.0
+#: Seconds for a restart, or for the end of all processes, on a busy machine.
+SOON = 90.0
 #: Seconds for the restart of a frozen process: six probes of up to five seconds with
-#: five between them, and a start.
-FROZEN = 100.0
+#: five between them, and a start on a busy machine.
+FROZEN = 180.0
 CREATE = ["keys", "create", "--merchant", "shop", "--json"]
 #: The processes of a stack without settings.
 NAMES = ["redis", "mongo", "stripe", "paypal", "web", "worker", "beat", "exporter"]

@@ -90,11 +90,13 @@ def test_a_payment_is_held_captured_and_refunded_at_a_third_provider(
 def test_webhooks_of_a_third_provider_have_their_own_address(
     name: ProviderName, settings: Settings
 ) -> None:
-    app = build(container.create_web_services(settings)).app
-    answer = app.test_client().post(f"/v1/webhooks/{name}", data=b"{}")
+    services = container.create_web_services(settings)
+    client = build(services).app.test_client()
+    answer = client.post(f"/v1/webhooks/{name}", data=b"{}")
+    services.database.client.close()
     assert answer.status_code == 401
     assert answer.get_json()["code"] == "webhook_not_trusted"
-    document = app.test_client().get("/openapi.json").get_json()
+    document = client.get("/openapi.json").get_json()
     documented = document["paths"][f"/v1/webhooks/{name}"]["post"]
     assert [one["name"] for one in documented["parameters"]] == ["Acme-Signature"]
 

@@ -15,7 +15,6 @@ from typing import Final
 import pytest
 
 from domain.payments.states import State
-from persistence.webhooks import MongoWebhooks
 from runtime import container
 from runtime.queue.wakeups import NEW_PAYMENTS, connect_redis
 from tests.support.pages import (
@@ -130,8 +129,7 @@ def trace(bench: Workbench) -> Trace:
         assert operation.state is State.SUCCEEDED
         assert bench.list_movements(payment_id) == [("charge", 1999)]
     finally:
-        assert isinstance(web.inbox, MongoWebhooks)
-        web.inbox._webhooks.database.client.close()
+        web.database.client.close()
         worker.database.client.close()
         redis.close()
         for executor in worker.attempt_context.executors.values():
