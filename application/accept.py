@@ -1,4 +1,4 @@
-"""Stores a new payment, or a capture, void or refund, and then notifies the workers."""
+"""Stores new payments, captures, voids and refunds, and then notifies the workers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from domain.errors import (
     IdempotencyMismatch,
     InvalidPayment,
     PaymentNotFound,
+    PaymentsError,
     StoreUnavailable,
 )
 from domain.payments.event_types import EventType
@@ -32,6 +33,14 @@ PaymentChange = Callable[[Payment], Payment]
 
 
 @dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A request for a payment."""
+
+    submission: Submission
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The stored payment, and the requested operation."""
 
@@ -41,12 +50,11 @@ class Accepted:
 
 
 def accept_payment(
-    submission: Submission,
-    origin: Origin,
+    request: NewPayment,
     *,
     scope: Scope,
     routes: Routes,
-    draw: float,
+    draw: Callable[[], float],
     store: PaymentStore,
     queue: JobQueue,
     clock: Callable[[], datetime],
@@ -58,32 +66,67 @@ def accept_payment(
     InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable. After
     an error the request is not accepted.
     """
-    now = clock()
-    submission.check(now=now)
-    try:
-        route = choose_accounts(routes, submission, draw=draw)
-    except InvalidPayment:
-        # The accounts may have changed since; a repeated request gets the first
-        # request's result.
-        earlier = store.find_by_key(scope, origin.idempotency_key)
-        if earlier is None:
-            raise
-        return _accept_again(earlier, origin)
-    payment = _build_payment(
-        submission,
-        origin,
+    [accepted] = accept_many(
+        [request],
         scope=scope,
-        accounts=route,
-        routes_on=routes.decline_codes if route[1:] else (),
-        now=now,
+        routes=routes,
+        draw=draw,
+        store=store,
+        queue=queue,
+        clock=clock,
         new_id=new_id,
     )
-    [stored] = store.insert_many([payment])
-    if stored.id != payment.id:
-        return _accept_again(stored, origin)
-    if stored.first_operation.starts_at <= now:
-        queue.notify([stored.id])
-    return Accepted(stored, stored.first_operation, is_repeat=False)
+    if isinstance(accepted, PaymentsError):
+        raise accepted
+    return accepted
+
+
+def accept_many(
+    requests: Sequence[NewPayment],
+    *,
+    scope: Scope,
+    routes: Routes,
+    draw: Callable[[], float],
+    store: PaymentStore,
+    queue: JobQueue,
+    clock: Callable[[], datetime],
+    new_id: Callable[[str], str],
+) -> list[Accepted | PaymentsError]:
+    """Accepts each payment as ``accept_payment`` does, with one insert for all.
+
+    Returns, in order, each request's result or the error that ``accept_payment`` raises
+    for it. Raises StoreUnavailable where the whole insert failed: repeats of the
+    requests then show which payments are stored.
+    """
+    now = clock()
+    prepared = [
+        _prepare(
+            request,
+            scope=scope,
+            routes=routes,
+            draw=draw,
+            store=store,
+            now=now,
+            new_id=new_id,
+        )
+        for request in requests
+    ]
+    new = [one for one in prepared if isinstance(one, Payment)]
+    stored = iter(store.insert_many(new) if new else ())
+    results = [
+        _result(request, one, next(stored)) if isinstance(one, Payment) else one
+        for request, one in zip(requests, prepared, strict=True)
+    ]
+    due = [
+        one.payment.id
+        for one in results
+        if isinstance(one, Accepted)
+        and not one.is_repeat
+        and one.operation.starts_at <= now
+    ]
+    if due:
+        queue.notify(due)
+    return results
 
 
 def accept_request(
@@ -117,6 +160,56 @@ def accept_request(
     if not accepted.is_repeat and accepted.operation.due_at is not None:
         queue.notify([payment_id])
     return accepted
+
+
+def _prepare(
+    request: NewPayment,
+    *,
+    scope: Scope,
+    routes: Routes,
+    draw: Callable[[], float],
+    store: PaymentStore,
+    now: datetime,
+    new_id: Callable[[str], str],
+) -> Payment | Accepted | PaymentsError:
+    """The payment to store, else the result or the error of the request."""
+    submission, origin = request.submission, request.origin
+    try:
+        submission.check(now=now)
+        try:
+            accounts = choose_accounts(routes, submission, draw=draw())
+        except InvalidPayment:
+            # The accounts may have changed since; a repeated request gets the first
+            # request's result.
+            earlier = store.find_by_key(scope, origin.idempotency_key)
+            if earlier is None:
+                raise
+            return _accept_again(earlier, origin)
+    except PaymentsError as error:
+        return error
+    return _build_payment(
+        submission,
+        origin,
+        scope=scope,
+        accounts=accounts,
+        routes_on=routes.decline_codes if accounts[1:] else (),
+        now=now,
+        new_id=new_id,
+    )
+
+
+def _result(
+    request: NewPayment, payment: Payment, stored: Payment | PaymentsError
+) -> Accepted | PaymentsError:
+    """The result of an insert, which may have found an earlier payment."""
+    if isinstance(stored, PaymentsError):
+        return stored
+    if stored.id == payment.id:
+        return Accepted(stored, stored.first_operation, is_repeat=False)
+    try:
+        return _accept_again(stored, request.origin)
+    except IdempotencyMismatch as error:
+        return error
 
 
 def _accept_again(stored: Payment, origin: Origin) -> Accepted:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Final
 
@@ -12,14 +14,22 @@ from domain.errors import PaymentsError, StoreUnavailable
 from domain.payments.payment import Payment
 from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
-from persistence.payments import MongoPayments, unwrap
+from persistence.payments import MongoPayments
 
-#: Payments in one insert; a larger group would delay its first payment.
+#: Payments from which on a group takes no further request; a larger group would delay
+#: its first payment. The payments of one request are always in one group.
 GROUP_SIZE: Final = 64
-#: Payments that may wait for an insert; further ones are refused.
+#: Requests that may wait for an insert; further ones are refused.
 MAX_WAITING: Final = 512
 
-_PendingInsert = tuple[Payment, Document, "Future[Payment | PaymentsError]"]
+
+@dataclass(frozen=True, slots=True)
+class _PendingInsert:
+    """The payments of one request, encoded, and their results to come."""
+
+    payments: Sequence[Payment]
+    documents: Sequence[Document]
+    results: Future[list[Payment | PaymentsError]] = field(default_factory=Future)
 
 
 class GroupCommitPayments(MongoPayments):
@@ -32,34 +42,27 @@ class GroupCommitPayments(MongoPayments):
     _writer: threading.Thread | None = None
     _starting = threading.Lock()
 
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Raises StoreUnavailable also if too many payments wait.
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
+        """Raises StoreUnavailable also if too many requests wait.
 
         Payments are encoded before they are queued, so an encoding error concerns its
         caller alone.
         """
-        encoded = [(payment, self._encode(payment)) for payment in payments]
-        inserts = [self._enqueue(payment, document) for payment, document in encoded]
+        pending = _PendingInsert(payments, [self._encode(one) for one in payments])
+        if self._writer is None:
+            self._start()
         try:
-            return [unwrap(one.result(2 * OPERATION_TIMEOUT)) for one in inserts]
+            self._queue.put_nowait(pending)
+        except Full:
+            message = "too many payments are waiting for storage"
+            raise StoreUnavailable(message) from None
+        try:
+            return pending.results.result(2 * OPERATION_TIMEOUT)
         except FutureTimeout:
             raise StoreUnavailable from None
 
-    def _enqueue(
-        self, payment: Payment, document: Document
-    ) -> Future[Payment | PaymentsError]:
-        future: Future[Payment | PaymentsError] = Future()
-        try:
-            self._pending().put_nowait((payment, document, future))
-        except Full:
-            raise StoreUnavailable(
-                "too many payments are waiting for storage"
-            ) from None
-        return future
-
-    def _pending(self) -> Queue[_PendingInsert]:
-        """The queue, created with its writer on first use: threads do not survive a
-        fork."""
+    def _start(self) -> None:
+        """Starts the writer on first use, because a thread does not survive a fork."""
         with self._starting:
             if self._writer is None:
                 self._queue: Queue[_PendingInsert] = Queue(self.max_waiting)
@@ -67,25 +70,30 @@ class GroupCommitPayments(MongoPayments):
                     target=self._write_groups, name="inserts", daemon=True
                 )
                 self._writer.start()
-        return self._queue
 
     def _write_groups(self) -> None:
         while True:
             group = [self._queue.get()]
+            count = len(group[0].payments)
             try:
-                while len(group) < GROUP_SIZE:
+                while count < GROUP_SIZE:
                     group.append(self._queue.get_nowait())
+                    count += len(group[-1].payments)
             except Empty:
                 pass
             self._write_group(group)
 
-    def _write_group(self, group: list[_PendingInsert]) -> None:
+    def _write_group(self, group: Sequence[_PendingInsert]) -> None:
         try:
-            payments = [payment for payment, _, _ in group]
-            stored = self._insert(payments, [document for _, document, _ in group])
+            stored = iter(
+                self._insert(
+                    [payment for one in group for payment in one.payments],
+                    [document for one in group for document in one.documents],
+                )
+            )
         except Exception as error:
-            for *_, future in group:
-                future.set_exception(error)
+            for one in group:
+                one.results.set_exception(error)
             return
-        for (*_, future), one in zip(group, stored, strict=True):
-            future.set_result(one)
+        for one in group:
+            one.results.set_result(list(islice(stored, len(one.payments))))

@@ -77,9 +77,9 @@ class MongoPayments(MongoReads):
         self._lease_holder = lease_holder
         self._due_work = DueWork(database, mode)
 
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
         documents = [self._encode(payment) for payment in payments]
-        return [unwrap(one) for one in self._insert(payments, documents)]
+        return self._insert(payments, documents)
 
     def _encode(self, payment: Payment) -> Document:
         return encode_payment(payment, self._vault)
@@ -320,13 +320,6 @@ class MongoPayments(MongoReads):
         # The reference is blocked only when the payment is created: a correction that
         # blocked it again could conflict with a newer payment.
         return step if payment.blocks_reference else {**step, "blocked_reference": None}
-
-
-def unwrap(stored: Payment | PaymentsError) -> Payment:
-    """Returns the payment or raises the error."""
-    if isinstance(stored, PaymentsError):
-        raise stored
-    return stored
 
 
 def _as_written(payment: Payment) -> Payment:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from domain.errors import PaymentsError
 from domain.payments.payment import Event, Payment
 from domain.payments.states import Status
 from domain.payments.submission import Mode, ProviderName
@@ -37,12 +38,13 @@ class Query:
 class PaymentStore(Protocol):
     """The durable store of payments. Every method raises StoreUnavailable."""
 
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
         """Stores each payment once for its scope and idempotency key.
 
         Returns, in order, the stored payment of each key: the given one or an earlier
-        one. All of them are durable. Raises ReferenceInProgress where another payment
-        blocks the reference of one of them; the others are stored.
+        one. All of them are durable. A payment that is not stored has its error there:
+        ReferenceInProgress where another payment blocks its reference, or
+        StoreUnavailable. After a raised error any of them may be stored.
         """
 
     def amend(self, payment: Payment) -> Payment | None:

@@ -28,7 +28,7 @@ from tests.chaos.client import Client
 from tests.chaos.stack import Stack
 from tests.chaos.watch import open_database
 from tests.chaos.workload import plain
-from tests.suites.samples import payment, submission
+from tests.suites.samples import insert_all, payment, submission
 from tests.support.process_usage import memory
 
 #: Payments in one insert.
@@ -113,8 +113,8 @@ def _make_due(running: Stack, count: int) -> None:
     then = container.clock() - timedelta(hours=1)
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
-        store.insert_many(
-            [payment(number, submitted=asked, now=then) for number in numbers]
+        insert_all(
+            store, [payment(number, submitted=asked, now=then) for number in numbers]
         )
     database.client.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from application.accept import Accepted, accept_payment, accept_request
+from application.accept import Accepted, NewPayment, accept_payment, accept_request
 from domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -91,11 +91,10 @@ def submit(world: World, key: str, asked: Submission, fingerprint: str) -> Actor
         world,
         Origin(key, fingerprint),
         lambda store, origin: accept_payment(
-            asked,
-            origin,
+            NewPayment(asked, origin),
             scope=SHOP,
             routes=world.routes,
-            draw=world.chance.fraction(),
+            draw=world.chance.fraction,
             store=store,
             queue=world.wakeups,
             clock=world.clock,

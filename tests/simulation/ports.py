@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from application.ports.payments import Query, Scope
-from domain.errors import StoreUnavailable
+from domain.errors import PaymentsError, StoreUnavailable
 from domain.payments.payment import Event, Payment
 from tests.simulation.chance import Chance
 from tests.simulation.oracle import Oracle
@@ -35,12 +35,13 @@ class WatchedStore:
         self._chance = chance
         self._oracle = oracle
 
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        def insert() -> list[Payment]:
-            stored = self._store.insert_many(payments)
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
+        def insert() -> list[Payment | PaymentsError]:
+            results = self._store.insert_many(payments)
             new = {payment.id for payment in payments}
+            stored = [one for one in results if isinstance(one, Payment)]
             self._oracle.record_write([one for one in stored if one.id in new])
-            return stored
+            return results
 
         return self._call("inserts", insert)
 

@@ -13,6 +13,7 @@ from domain.payments.start_attempt import expire_claim
 from domain.payments.states import State, Status
 from domain.payments.apply_answer import escalate
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     PRICE,
     SHOP,
@@ -52,7 +53,7 @@ class PaymentClaimsSuite:
         assert setup.store("two").get(SHOP, won.id) != late
 
     def test_one_of_two_claims_wins(self, store: PaymentStore, setup: Setup) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
+        [new] = insert_all(store, [payment(now=setup.now())])
         claim = sending(new, now=setup.now())
         assert ids_of(store.claim_many([claim])) == [new.id]
         assert setup.store("two").claim_many([claim]) == []
@@ -61,7 +62,7 @@ class PaymentClaimsSuite:
     def test_one_thread_of_many_wins_each_claim(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 5)])
+        new = insert_all(store, [payment(one, now=setup.now()) for one in range(1, 5)])
         claims = [sending(one, now=setup.now()) for one in new]
         with ThreadPoolExecutor(6) as pool:
             won = list(pool.map(lambda _: store.claim_many(claims), range(6)))
@@ -72,7 +73,7 @@ class PaymentClaimsSuite:
     def test_a_lost_claim_does_not_affect_the_rest_of_its_group(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 4)])
+        new = insert_all(store, [payment(one, now=setup.now()) for one in range(1, 4)])
         claims = [sending(one, now=setup.now()) for one in new]
         setup.store("two").claim_many([claims[1]])
         assert ids_of(store.claim_many(claims)) == [new[0].id, new[2].id]
@@ -80,7 +81,7 @@ class PaymentClaimsSuite:
     def test_claim_with_an_escalation_takes_no_lease(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
+        [new] = insert_all(store, [payment(now=setup.now())])
         [review] = store.claim_many(
             [escalate(new, new.first_operation, "why", now=setup.now())]
         )

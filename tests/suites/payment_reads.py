@@ -17,6 +17,7 @@ from domain.payments.states import Status
 from domain.payments.submission import ProviderName
 from domain.payments.apply_answer import escalate
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     NOW,
     SHOP,
@@ -75,7 +76,7 @@ class PaymentReadsSuite:
     def test_a_payment_is_found_by_the_key_of_any_of_its_requests(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [new] = store.insert_many([payment(key="mine")])
+        [new] = insert_all(store, [payment(key="mine")])
         asked = void(new, id="op_void", origin=Origin("later", "f"), now=setup.now())
         stored = store.amend(asked)
         assert (
@@ -118,7 +119,7 @@ class PaymentReadsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup, number=1)
-        store.insert_many([payment(2, now=setup.now())])
+        insert_all(store, [payment(2, now=setup.now())])
         ids = [payment(number).id for number in (1, 2, 3)]
         assert store.find_settled(ids) == {ids[2]}
         store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
@@ -142,7 +143,7 @@ def _six_payments(store: PaymentStore, now: datetime) -> None:
             reference="B" if number in (3, 4) else None,
         )
         made = now + timedelta(hours=number)
-        [new] = store.insert_many([payment(number, submitted=asked, now=made)])
+        [new] = insert_all(store, [payment(number, submitted=asked, now=made)])
         if number in (2, 6):
             [won] = store.claim_many([sending(new, now=made)])
             store.settle_many([settle(won, pay(won), now=made, jitter=0)])

@@ -16,6 +16,7 @@ from domain.payments.payment import LEASE, Payment
 from domain.payments.start_attempt import expire_claim
 from domain.payments.submission import DuplicatePolicy
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     SHOP,
     origin,
@@ -33,7 +34,7 @@ class PaymentRequestsSuite:
     def test_postponed_payment_is_due_later_without_a_step(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
+        [new] = insert_all(store, [payment(now=setup.now())])
         store.postpone([new.id], timedelta(minutes=1))
         assert store.load_due([new.id]) == []
         setup.pass_time(timedelta(minutes=1))
@@ -101,7 +102,7 @@ class PaymentRequestsSuite:
     def test_canceled_payment_can_be_read(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
+        [new] = insert_all(store, [payment(now=setup.now())])
         wanted = void(new, id="op_v", origin=origin(), now=setup.now())
         stored = store.amend(wanted)
         assert stored is not None
@@ -112,7 +113,7 @@ class PaymentRequestsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         paid = _paid(store, setup)
-        store.insert_many([payment(2, key="taken", now=setup.now())])
+        insert_all(store, [payment(2, key="taken", now=setup.now())])
         wanted = refund(
             paid,
             amount=5,
@@ -139,7 +140,7 @@ class PaymentRequestsSuite:
                 now=setup.now(),
             )
         )
-        [found] = store.insert_many([payment(2, key="k", now=setup.now())])
+        [found] = insert_all(store, [payment(2, key="k", now=setup.now())])
         assert found.id == paid.id
 
     def test_payment_of_a_reference_blocks_the_next_one(
@@ -147,16 +148,16 @@ class PaymentRequestsSuite:
     ) -> None:
         asked = submission(reference="r", duplicate_policy=DuplicatePolicy.UNFINISHED)
         first = payment(1, submitted=asked, now=setup.now())
-        [stored] = store.insert_many([first])
+        [stored] = insert_all(store, [first])
         with pytest.raises(ReferenceInProgress) as refused:
-            store.insert_many([payment(2, submitted=asked, now=setup.now())])
+            insert_all(store, [payment(2, submitted=asked, now=setup.now())])
         assert refused.value.payment == first.id
-        assert store.insert_many([first]) == [stored], "its own request may be repeated"
+        assert insert_all(store, [first]) == [stored], "its own request may be repeated"
         unguarded = submission(reference="r")
-        store.insert_many([payment(3, submitted=unguarded, now=setup.now())])
+        insert_all(store, [payment(3, submitted=unguarded, now=setup.now())])
         [won] = store.claim_many([sending(stored, now=setup.now())])
         store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
-        [next_one] = store.insert_many([payment(4, submitted=asked, now=setup.now())])
+        [next_one] = insert_all(store, [payment(4, submitted=asked, now=setup.now())])
         assert next_one.id == payment(4).id
 
 

@@ -22,6 +22,7 @@ from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.payment_requests import PaymentRequestsSuite
 from tests.suites.payments_due import PaymentsDueSuite
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     SHOP,
     payment,
@@ -55,7 +56,7 @@ class PaymentStoreSuite(
         new = payment(submitted=asked, now=setup.now())
         first = replace(new.first_operation, origin=Origin("k", "f", "r1", "t1"))
         new = replace(new, operations=(first,))
-        [stored] = store.insert_many([new])
+        [stored] = insert_all(store, [new])
         assert stored == replace(new, pending_events=(), event_count=1)
         assert store.get(SHOP, new.id) == stored
 
@@ -68,7 +69,7 @@ class PaymentStoreSuite(
         new = payment(
             submitted=asked, account=one, route=(two, three), routes_on=("no",)
         )
-        [stored] = store.insert_many([replace(new, updated_at=setup.now())])
+        [stored] = insert_all(store, [replace(new, updated_at=setup.now())])
         assert store.get(SHOP, new.id) == stored
         assert (stored.account, stored.route) == (one, (two, three))
         setup.pass_time(WAKEUP_GRACE)
@@ -124,13 +125,13 @@ class PaymentStoreSuite(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         group = [payment(number, now=setup.now()) for number in (3, 1, 2)]
-        assert ids_of(store.insert_many(group)) == ids_of(group)
+        assert ids_of(insert_all(store, group)) == ids_of(group)
 
     def test_a_key_stores_one_payment_and_always_returns_it(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [first] = store.insert_many([payment(1, key="k", now=setup.now())])
-        [again] = store.insert_many([payment(2, key="k", now=setup.now())])
+        [first] = insert_all(store, [payment(1, key="k", now=setup.now())])
+        [again] = insert_all(store, [payment(2, key="k", now=setup.now())])
         assert again == first
         assert ids_of(store.list_payments(SHOP, Query())) == [first.id]
 
@@ -142,7 +143,7 @@ class PaymentStoreSuite(
             payment(2, key="other", now=setup.now()),
             payment(3, key="k", now=setup.now()),
         ]
-        first, other, again = store.insert_many(group)
+        first, other, again = insert_all(store, group)
         assert ids_of([first, other, again]) == [group[0].id, group[1].id, group[0].id]
         assert store.get(SHOP, group[2].id) is None
 
@@ -151,7 +152,7 @@ class PaymentStoreSuite(
     ) -> None:
         rivals = [payment(number, key="k", now=setup.now()) for number in range(1, 9)]
         with ThreadPoolExecutor(len(rivals)) as pool:
-            answers = list(pool.map(lambda one: store.insert_many([one]), rivals))
+            answers = list(pool.map(lambda one: insert_all(store, [one]), rivals))
         assert len({stored.id for [stored] in answers}) == 1
         assert len(store.list_payments(SHOP, Query())) == 1
 
@@ -159,7 +160,7 @@ class PaymentStoreSuite(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = payment(now=setup.now())
-        assert store.insert_many([new]) == store.insert_many([new])
+        assert insert_all(store, [new]) == insert_all(store, [new])
         assert len(store.load_timeline(SHOP, new.id) or ()) == 1
 
     @pytest.mark.parametrize(
@@ -168,11 +169,12 @@ class PaymentStoreSuite(
     def test_merchants_and_modes_have_separate_keys_and_payments(
         self, store: PaymentStore, setup: Setup, other: Scope
     ) -> None:
-        ours, theirs = store.insert_many(
+        ours, theirs = insert_all(
+            store,
             [
                 payment(1, key="k", now=setup.now()),
                 payment(2, key="k", scope=other, now=setup.now()),
-            ]
+            ],
         )
         assert ours.id != theirs.id
         assert store.get(SHOP, theirs.id) is None

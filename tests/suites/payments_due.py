@@ -9,7 +9,7 @@ from application.ports.payments import PaymentStore
 from domain.account import Account
 from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.submission import ProviderName, Submission
-from tests.suites.samples import payment, submission
+from tests.suites.samples import insert_all, payment, submission
 from tests.suites.setup import TICK, Setup, ids_of
 
 
@@ -19,7 +19,7 @@ class PaymentsDueSuite:
     def test_a_wakeup_loads_a_payment_before_recovery_finds_it(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
+        [new] = insert_all(store, [payment(now=setup.now())])
         assert ids_of(store.load_due([new.id, new.id])) == [new.id]
         assert store.find_due_ids(10) == []
         setup.pass_time(WAKEUP_GRACE + TICK)
@@ -29,7 +29,7 @@ class PaymentsDueSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         asked = submission(execute_at=setup.now() + timedelta(hours=1))
-        [new] = store.insert_many([payment(submitted=asked, now=setup.now())])
+        [new] = insert_all(store, [payment(submitted=asked, now=setup.now())])
         assert store.load_due([new.id]) == []
         setup.pass_time(timedelta(hours=1))
         assert ids_of(store.load_due([new.id])) == [new.id]
@@ -38,7 +38,7 @@ class PaymentsDueSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         later = submission(execute_at=setup.now() + timedelta(hours=1))
-        [new] = store.insert_many([payment(submitted=later, now=setup.now())])
+        [new] = insert_all(store, [payment(submitted=later, now=setup.now())])
         store.postpone([new.id], timedelta(minutes=1))
         setup.pass_time(timedelta(minutes=30))
         assert store.load_due([new.id]) == []
@@ -47,11 +47,12 @@ class PaymentsDueSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         now = setup.now()
-        store.insert_many(
+        insert_all(
+            store,
             [
                 payment(number, now=now - timedelta(minutes=ago) - WAKEUP_GRACE)
                 for number, ago in ((1, 2), (2, 3), (3, 1), (4, -9))
-            ]
+            ],
         )
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.find_due_ids(10) == longest
@@ -90,7 +91,8 @@ def _backlog(
 ) -> list[Payment]:
     """Payments that became due one after the other, an hour ago."""
     then = setup.now() - timedelta(hours=1)
-    return store.insert_many(
+    return insert_all(
+        store,
         [
             payment(
                 number,
@@ -99,5 +101,5 @@ def _backlog(
                 now=then + timedelta(minutes=number),
             )
             for number in numbers
-        ]
+        ],
     )

@@ -28,7 +28,15 @@ from domain.replays import (
     freeze,
     summarize,
 )
-from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
+from tests.suites.samples import (
+    insert_all,
+    NOW,
+    SHOP,
+    disputed,
+    payment,
+    sending,
+    submission,
+)
 from tests.support.fakes import pay
 
 RIVAL = Scope("rival", Mode.TEST)
@@ -54,7 +62,7 @@ def brought(
 ) -> Payment:
     """A payment after a first send with ``outcome``, by default a success."""
     new = payment(number, submitted=submission(**fields), scope=scope, now=NOW)
-    [kept] = store.insert_many([replace(new, created_at=NOW + number * HOUR)])
+    [kept] = insert_all(store, [replace(new, created_at=NOW + number * HOUR)])
     [won] = store.claim_many([sending(kept)])
     [done] = store.settle_many([settle(won, outcome or pay(won), now=NOW, jitter=1)])
     return done

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from ulid import ULID
 
-from application.ports.payments import Scope
+from application.ports.payments import PaymentStore, Scope
 from domain.account import Account
+from domain.errors import PaymentsError
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.settle import settle
@@ -46,6 +47,16 @@ DECLINE: Final = Answer(
     failure=Failure("card_declined", "Declined.", decline_code="insufficient_funds"),
     request_id="req_declined",
 )
+
+
+def insert_all(store: PaymentStore, payments: Sequence[Payment]) -> list[Payment]:
+    """The stored payments. Raises the first error of their inserts."""
+    stored: list[Payment] = []
+    for one in store.insert_many(payments):
+        if isinstance(one, PaymentsError):
+            raise one
+        stored.append(one)
+    return stored
 
 
 def submission(

@@ -10,7 +10,7 @@ import pytest
 
 from application.ports.payments import PaymentStore
 from domain.payments.payment import Payment
-from tests.suites.samples import payment, sending
+from tests.suites.samples import insert_all, payment, sending
 
 #: Longer than any test runs, shorter than any lease.
 MOMENT: Final = timedelta(seconds=5)
@@ -39,7 +39,7 @@ def store(setup: Setup) -> PaymentStore:
 
 def claimed(store: PaymentStore, setup: Setup, number: int = 1) -> Payment:
     """A new payment held by ``store``, with its first send recorded."""
-    [new] = store.insert_many([payment(number, now=setup.now())])
+    [new] = insert_all(store, [payment(number, now=setup.now())])
     [won] = store.claim_many([sending(new, now=setup.now())])
     return won
 

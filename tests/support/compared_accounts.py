@@ -26,6 +26,7 @@ from domain.reconciliation import (
     Direction,
 )
 from tests.suites.samples import (
+    insert_all,
     NOW,
     PRICE,
     SHOP,
@@ -88,7 +89,7 @@ class Books:
         ``known``: Stripe's books have the charge.
         """
         at = NOW + after
-        [new] = self.store.insert_many([payment(number, now=NOW)])
+        [new] = insert_all(self.store, [payment(number, now=NOW)])
         [won] = self.store.claim_many([sending(new, now=NOW)])
         paid = Answer(Verdict.SUCCEEDED, PRICE, _refs(number))
         step = settle(won, outcome or paid, now=at, jitter=0)

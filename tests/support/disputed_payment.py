@@ -15,7 +15,7 @@ from domain.payments.dispute import (
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
 from domain.webhooks import WebhookStatus, Webhook
-from tests.suites.samples import NOW, PRICE, payment
+from tests.suites.samples import insert_all, NOW, PRICE, payment
 from tests.support.fake_statement import MemoryStatement
 from tests.support.fakes import MemoryQueue, AdmitAll
 from tests.support.memory_disputes import MemoryDisputes, CountedEvents, dispute_context
@@ -63,7 +63,7 @@ class Bench:
             statements=lambda account: MemoryStatement(),
             clock=self.clock,
         )
-        [self.payment] = self.store.insert_many([payment()])
+        [self.payment] = insert_all(self.store, [payment()])
         self.show(DisputeState.NEEDS_RESPONSE)
 
     def clock(self) -> datetime:

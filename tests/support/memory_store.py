@@ -10,7 +10,12 @@ from datetime import datetime, timedelta
 
 from application.dispatch import round_robin
 from application.ports.payments import Query, Scope
-from domain.errors import IdempotencyMismatch, ReferenceInProgress, StoreUnavailable
+from domain.errors import (
+    IdempotencyMismatch,
+    PaymentsError,
+    ReferenceInProgress,
+    StoreUnavailable,
+)
 from domain.payments.payment import WAKEUP_GRACE, LEASE, Event, Payment
 
 
@@ -69,7 +74,7 @@ class MemoryStore:
     def away(self, away: bool) -> None:
         self._table.away = away
 
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
         with self._rows() as rows:
             return [self._insert(payment, rows) for payment in payments]
 
@@ -179,7 +184,9 @@ class MemoryStore:
             working = {one for one in ids if one in rows and not _done(rows[one])}
         return set(ids) - working
 
-    def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
+    def _insert(
+        self, payment: Payment, rows: dict[str, _Row]
+    ) -> Payment | PaymentsError:
         first = payment.first_operation.origin
         assert first is not None
         key = _key(payment, first.idempotency_key)
@@ -188,7 +195,7 @@ class MemoryStore:
         if payment.blocks_reference:
             guard = _key(payment, payment.submission.reference)
             if guard in self._table.blocked_references:
-                raise ReferenceInProgress(self._table.blocked_references[guard])
+                return ReferenceInProgress(self._table.blocked_references[guard])
             self._table.blocked_references[guard] = payment.id
         stored = _without_pending_events(payment)
         rows[payment.id] = _Row(stored, payment.pending_events, payment.due_at)

@@ -24,7 +24,7 @@ from persistence.codec import Document
 from runtime import container
 from runtime.settings import Settings
 from tests.suites.accounts import capture, refund, void
-from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.suites.samples import insert_all, PRICE, SHOP, payment, submission
 from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS
 from tests.support.simulator_process import Simulator
 from tests.support.worker_processes import fleet, work_off
@@ -189,5 +189,5 @@ def _submitted(
             )
             asked = replace(asked, capture=story.when, multicapture=story.several)
             new[provider, name] = payment(len(new) + 1, submitted=asked, now=now)
-    assert len(context.store.insert_many(list(new.values()))) == len(new)
+    assert len(insert_all(context.store, list(new.values()))) == len(new)
     return {key: one.id for key, one in new.items()}

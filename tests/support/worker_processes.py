@@ -15,7 +15,7 @@ from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import ProviderName
 from runtime import container, processes
 from runtime.settings import Settings
-from tests.suites.samples import payment, submission
+from tests.suites.samples import insert_all, payment, submission
 from tests.support.fakes import AdmitAll
 
 #: The number of workers.
@@ -52,7 +52,7 @@ def submitted(
     now = container.clock() - WAKEUP_GRACE
     asked = submission(provider=provider, payment_method=TOKENS[provider])
     new = [payment(number, submitted=asked, now=now) for number in range(count)]
-    assert len(store.insert_many(new)) == count
+    assert len(insert_all(store, new)) == count
     return [one.id for one in new]
 
 

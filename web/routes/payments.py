@@ -91,11 +91,13 @@ class PaymentRoutes:
             raise invalid(error, ProblemCode.INVALID_PAYMENT) from None
         settings = self.services.merchants.load_settings(scope)
         accepted = accept.accept_payment(
-            order.to_submission(_duplicate_policy(settings, order)),
-            origin_of(key, body, self.services),
+            accept.NewPayment(
+                order.to_submission(_duplicate_policy(settings, order)),
+                origin_of(key, body, self.services),
+            ),
             scope=scope,
             routes=settings.routes,
-            draw=self.services.draw(),
+            draw=self.services.draw,
             store=self.services.store,
             queue=self.services.queue,
             clock=self.services.clock,

@@ -19,6 +19,7 @@ from runtime.settings import Settings
 from tests.integration.persistence.test_legacy_encryption import write_earlier
 from tests.integration.persistence.test_reencrypt import _payment
 from tests.support.running_stack import payments
+from tests.suites.samples import insert_all
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_rotation_names_unreadable_seals_and_forgets_no_key(
     settings: Settings, stored: Database[Document]
 ) -> None:
     store = MongoPayments(stored, container.open_vault(settings), lease_holder="h")
-    mine, other = store.insert_many([_payment(1), _payment(2)])
+    mine, other = insert_all(store, [_payment(1), _payment(2)])
     taken = stored.payments.find_one({"_id": other.id}) or {}
     stored.payments.update_one(
         {"_id": mine.id}, {"$set": {"personal_data": taken["personal_data"]}}

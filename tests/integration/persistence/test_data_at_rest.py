@@ -22,7 +22,7 @@ from persistence.encryption import KeySource, Pepper, Vault
 from persistence.payments import MongoPayments
 from runtime.container import clock
 from tests.suites.api_keys import created
-from tests.suites.samples import SHOP, payment, sending
+from tests.suites.samples import insert_all, SHOP, payment, sending
 
 #: One secret for each sensitive field.
 SECRETS: Final = {
@@ -56,7 +56,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         customer=SECRETS["customer"],
         metadata={SECRETS["metadata name"]: SECRETS["metadata"]},
     )
-    [new] = store.insert_many([payment(submitted=asked, now=now)])
+    [new] = insert_all(store, [payment(submitted=asked, now=now)])
     body = f'{{"x": "{SECRETS["body"]}"}}'
     [won] = store.claim_many([sending(new, now=now, body=body)])
     answer = Answer(
@@ -114,8 +114,8 @@ def test_an_unreadable_payment_delays_no_other_and_stays_due(
     ours, theirs = (
         payment(number, now=now - timedelta(minutes=number)) for number in (1, 2)
     )
-    store.insert_many([ours])
-    MongoPayments(payments_db, stranger, lease_holder="two").insert_many([theirs])
+    insert_all(store, [ours])
+    insert_all(MongoPayments(payments_db, stranger, lease_holder="two"), [theirs])
     assert [one.id for one in store.load_due([ours.id, theirs.id])] == [ours.id]
     assert store.find_due_ids(10) == [ours.id]
     assert store.find_settled([theirs.id]) == set()
@@ -127,7 +127,7 @@ def test_a_step_after_a_rotation_keeps_the_payment_readable(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     running = MongoPayments(payments_db, Vault(key_source), lease_holder="one")
-    [new] = running.insert_many([payment(now=clock())])
+    [new] = insert_all(running, [payment(now=clock())])
     key_source.add_key()
     restarted = MongoPayments(payments_db, Vault(key_source), lease_holder="two")
     [won] = restarted.claim_many([sending(new, now=clock())])

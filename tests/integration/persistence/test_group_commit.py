@@ -9,17 +9,27 @@ from dataclasses import replace
 import pytest
 from pymongo.database import Database
 
+from application.accept import Accepted, NewPayment, accept_many
 from application.ports.payments import Query
-from domain.errors import DocumentUnreadable, StoreUnavailable
+from domain.errors import (
+    DocumentUnreadable,
+    IdempotencyMismatch,
+    PaymentsError,
+    ReferenceInProgress,
+    StoreUnavailable,
+)
 from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.operation import Origin
+from domain.payments.routing import Routes
 from domain.payments.settle import settle
 from domain.payments.payment import Payment
-from domain.payments.submission import Mode
+from domain.payments.submission import DuplicatePolicy, Mode
 from persistence.codec import Document
 from persistence.encryption import Vault
 from persistence.group_commit import GroupCommitPayments
-from runtime.container import clock
-from tests.suites.samples import NOW, SHOP, payment, sending, submission
+from runtime.container import clock, new_id
+from tests.support.fakes import MemoryQueue
+from tests.suites.samples import insert_all, NOW, SHOP, payment, sending, submission
 
 
 @pytest.fixture
@@ -39,7 +49,7 @@ def test_concurrent_inserts_each_get_their_own_payment(
     store: GroupCommitPayments, many: ThreadPoolExecutor
 ) -> None:
     new = [payment(number, now=clock()) for number in range(1, 201)]
-    answers = list(many.map(lambda one: store.insert_many([one]), new))
+    answers = list(many.map(lambda one: insert_all(store, [one]), new))
     assert [stored.id for [stored] in answers] == [one.id for one in new]
     assert len(store.list_payments(SHOP, Query(limit=300))) == 200
 
@@ -51,7 +61,7 @@ def test_a_repeated_key_in_a_group_gets_the_first_payment(
         payment(number, key=f"key-{number % 20}", now=clock())
         for number in range(1, 101)
     ]
-    answers = list(many.map(lambda one: store.insert_many([one]), new))
+    answers = list(many.map(lambda one: insert_all(store, [one]), new))
     stored = {one.id for one in store.list_payments(SHOP, Query(limit=300))}
     assert len(stored) == 20
     assert {one.id for [one] in answers} == stored
@@ -72,7 +82,7 @@ def test_an_insert_beyond_the_bound_is_refused(
     store = Small(payments_db, vault, lease_holder="web")
 
     def insert(number: int) -> list[Payment]:
-        return store.insert_many([payment(number, now=clock())])
+        return insert_all(store, [payment(number, now=clock())])
 
     asked: list[Future[list[Payment]]] = [
         many.submit(insert, number) for number in range(1, 200)
@@ -91,7 +101,7 @@ def test_a_payment_that_cannot_be_encoded_fails_alone(
     store = GroupCommitPayments(payments_db, vault, lease_holder="web")
     broken = replace(payment(1), submission=replace(submission(), email="\ud800"))
     asked = [
-        many.submit(store.insert_many, [one])
+        many.submit(insert_all, store, [one])
         for one in [broken, *(payment(number) for number in range(2, 30))]
     ]
     errors = [one.exception() for one in asked]
@@ -104,11 +114,11 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
     payments_db: Database[Document],
     many: ThreadPoolExecutor,
 ) -> None:
-    store.insert_many([payment(1)])
+    insert_all(store, [payment(1)])
     payments_db.payments.update_many({}, {"$set": {"personal_data": b"by nobody"}})
     repeat = payment(50, key="key-1")
     asked = [
-        many.submit(store.insert_many, [one])
+        many.submit(insert_all, store, [one])
         for one in [repeat, *(payment(number) for number in range(2, 30))]
     ]
     errors = [one.exception() for one in asked]
@@ -122,7 +132,7 @@ def test_work_of_another_mode_is_invisible(
     test = GroupCommitPayments(payments_db, vault, lease_holder="one")
     live = GroupCommitPayments(payments_db, vault, lease_holder="two", mode=Mode.LIVE)
     due = replace(payment(1), mode=Mode.LIVE)
-    test.insert_many([due])
+    insert_all(test, [due])
     assert (test.find_due_ids(10), test.load_due([due.id])) == ([], [])
     assert live.find_due_ids(10) == [due.id]
     assert [one.id for one in live.load_due([due.id])] == [due.id]
@@ -131,7 +141,7 @@ def test_work_of_another_mode_is_invisible(
 def test_a_step_that_cannot_be_encoded_fails_alone(
     store: GroupCommitPayments, vault: Vault
 ) -> None:
-    new = store.insert_many([payment(number) for number in (1, 2)])
+    new = insert_all(store, [payment(number) for number in (1, 2)])
     first, second = store.claim_many([sending(one, now=NOW) for one in new])
     broken = Failure(code="declined", message="\ud83d")
     steps = [
@@ -139,3 +149,54 @@ def test_a_step_that_cannot_be_encoded_fails_alone(
         settle(second, Answer(Verdict.DECLINED), now=NOW, jitter=0),
     ]
     assert [one.id for one in store.settle_many(steps)] == [second.id]
+
+
+def test_requests_of_one_batch_are_accepted_or_refused_each_alone(
+    store: GroupCommitPayments,
+) -> None:
+    queue = MemoryQueue()
+
+    def accept_all(
+        *requests: tuple[str, str, str | None],
+    ) -> list[Accepted | PaymentsError]:
+        """Accepts payments by key, fingerprint and reference."""
+        return accept_many(
+            [
+                NewPayment(
+                    submission(
+                        reference=reference,
+                        duplicate_policy=DuplicatePolicy.UNFINISHED,
+                    ),
+                    Origin(key, fingerprint),
+                )
+                for key, fingerprint, reference in requests
+            ],
+            scope=SHOP,
+            routes=Routes(),
+            draw=lambda: 0.0,
+            store=store,
+            queue=queue,
+            clock=clock,
+            new_id=new_id,
+        )
+
+    [earlier] = accept_all(("taken", "f", None))
+    assert isinstance(earlier, Accepted)
+    many = [(f"key-{number}", "f", None) for number in range(100)]
+    first, mismatch, repeat, refused, *others = accept_all(
+        ("first", "f", "order 1"),
+        ("taken", "other", None),
+        ("taken", "f", None),
+        ("second", "f", "order 1"),
+        *many,
+    )
+    assert isinstance(first, Accepted) and not first.is_repeat
+    assert isinstance(mismatch, IdempotencyMismatch)
+    assert repeat == replace(earlier, is_repeat=True)
+    assert isinstance(refused, ReferenceInProgress)
+    assert refused.payment == first.payment.id
+    new = [one.payment.id for one in others if isinstance(one, Accepted)]
+    assert len(new) == len(many)
+    stored = {one.id for one in store.list_payments(SHOP, Query(limit=300))}
+    assert stored == {earlier.payment.id, first.payment.id, *new}
+    assert queue.waiting == [earlier.payment.id, first.payment.id, *new]

@@ -28,7 +28,15 @@ from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
 from runtime.container import clock
 from tests.suites.api_keys import created
-from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
+from tests.suites.samples import (
+    insert_all,
+    NOW,
+    SHOP,
+    disputed,
+    payment,
+    sending,
+    submission,
+)
 from tests.support.fakes import pay
 
 #: Enough documents that the planner prefers an index.
@@ -58,7 +66,7 @@ def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         )
         for number in range(1, MANY + 1)
     ]
-    stored = store.insert_many(new)
+    stored = insert_all(store, new)
     won = store.claim_many([sending(one, now=now) for one in stored[20:]])
     store.settle_many([settle(one, pay(one), now=now, jitter=0) for one in won])
     return store
@@ -80,7 +88,7 @@ def profiled(payments_db: Database[Document]) -> Iterator[Callable[[], list[Any]
 
 
 def _same_key_again(store: MongoPayments) -> object:
-    return store.insert_many([payment(9999, key="key-7")])
+    return insert_all(store, [payment(9999, key="key-7")])
 
 
 def _claim_and_settle(store: MongoPayments) -> object:
@@ -179,8 +187,8 @@ def test_a_list_of_one_provider_does_not_read_payments_of_another(
     """One payment at PayPal, older than MANY at Stripe."""
     store = MongoPayments(payments_db, vault, lease_holder="one")
     paypal = submission(provider=ProviderName.PAYPAL)
-    store.insert_many([payment(1, submitted=paypal)])
-    store.insert_many([payment(number) for number in range(2, MANY + 1)])
+    insert_all(store, [payment(1, submitted=paypal)])
+    insert_all(store, [payment(number) for number in range(2, MANY + 1)])
     before = len(profiled())
     queries = [
         Query(provider=ProviderName.PAYPAL),
@@ -296,7 +304,7 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
 
 
 def _touch_everything(store: MongoPayments, keys: MongoApiKeys) -> None:
-    [new] = store.insert_many([payment()])
+    [new] = insert_all(store, [payment()])
     [won] = store.claim_many([sending(new, now=clock())])
     store.renew_leases([won.id])
     store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
@@ -315,7 +323,7 @@ def test_a_settled_payment_is_in_no_index_of_open_or_due_ones(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
-    [new] = store.insert_many([payment(now=clock())])
+    [new] = insert_all(store, [payment(now=clock())])
     [won] = store.claim_many([sending(new, now=clock())])
     held = payments_db.payments.find_one() or {}
     assert {"open", "due_at", "lease_holder"} <= held.keys()

@@ -39,7 +39,7 @@ from persistence.payments import MongoPayments
 from runtime import metrics, processes
 from runtime.container import clock
 from runtime.settings import Settings
-from tests.suites.samples import SHOP, payment, sending
+from tests.suites.samples import insert_all, SHOP, payment, sending
 from tests.support.fakes import pay
 from tests.support.running_web import TIMEOUT, prepared_web
 from workers import exporter
@@ -310,7 +310,7 @@ def test_the_service_runs_while_an_index_is_built(
     with ThreadPoolExecutor(1) as pool, held_up(large):
         building = pool.submit(indexes.create_indexes, large)
         wait_until(lambda: builds(large))
-        [new] = store.insert_many([payment(now=clock())])
+        [new] = insert_all(store, [payment(now=clock())])
         assert store.list_payments(SHOP, Query()) == [new]
         assert not view.find(Search(), before=None, limit=10)
         assert store.find_due_ids(10) == []
@@ -333,7 +333,7 @@ def test_the_exporter_names_a_missing_index_and_shows_the_rest(
     large.webhooks.drop_index("due")
     stop = threading.Event()
     settings = Settings(mongo_url=_url(large), database=large.name)
-    MongoPayments(large, vault, lease_holder="one").insert_many([payment(now=clock())])
+    insert_all(MongoPayments(large, vault, lease_holder="one"), [payment(now=clock())])
     metrics.OLDEST_DUE.set(-1)
     metrics.WEBHOOKS_WAITING.set(-1)
     running = threading.Thread(target=exporter.run, args=(settings, stop))

@@ -31,6 +31,7 @@ from tests.integration.persistence.conftest import vaults_of
 from tests.integration.persistence.test_reencrypt import _payment
 from tests.suites.inbox import webhook
 from tests.suites.merchant_accounts import account
+from tests.suites.samples import insert_all
 
 MESSAGE = "The payer must act."
 URL = "https://paypal.example/approve"
@@ -182,7 +183,7 @@ def test_an_old_seal_in_place_of_a_new_one_does_not_open(
     field: str,
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
-    [stored] = store.insert_many([_payment(1)])
+    [stored] = insert_all(store, [_payment(1)])
     planted: Any = token("sk_live_secret")
     if field == "saved_method":
         planted = {"id": planted, "customer": planted}

@@ -17,7 +17,7 @@ from persistence.codec import Document
 from persistence.encryption import Vault
 from persistence.payments import MongoPayments
 from runtime.container import clock
-from tests.suites.samples import payment, sending, submission
+from tests.suites.samples import insert_all, payment, sending, submission
 from tests.support.fakes import pay
 
 
@@ -31,7 +31,8 @@ def test_the_backlog_has_the_open_and_due_work_and_its_age(
     store, now = MongoPayments(payments_db, vault, lease_holder="one"), clock()
     paypal = submission(provider=ProviderName.PAYPAL)
     later = submission(execute_at=now + timedelta(hours=1))
-    new = store.insert_many(
+    new = insert_all(
+        store,
         [
             payment(1, now=now - timedelta(minutes=1)),
             payment(2, submitted=later, now=now),
@@ -39,7 +40,7 @@ def test_the_backlog_has_the_open_and_due_work_and_its_age(
             payment(4, now=now),
             payment(5, now=now),
             payment(6, now=now),
-        ]
+        ],
     )
     [running, done, review] = store.claim_many(
         [sending(one, now=now) for one in new[3:]]

@@ -28,7 +28,7 @@ from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.suites.inbox import webhook
 from tests.suites.merchant_accounts import account
-from tests.suites.samples import PRICE, SHOP, payment, sending, submission
+from tests.suites.samples import insert_all, PRICE, SHOP, payment, sending, submission
 
 RIVAL = Scope("rival", SHOP.mode)
 SAVED = Answer(
@@ -44,7 +44,7 @@ def paid(store: MongoPayments, number: int, scope: Scope = SHOP) -> Document:
     now = clock()
     asked = replace(submission(), email=f"payer-{number}@example.com")
     fresh = payment(number, submitted=asked, scope=scope, now=now)
-    [new] = store.insert_many([fresh])
+    [new] = insert_all(store, [fresh])
     [won] = store.claim_many([sending(new, now=now, body=f'{{"n": {number}}}')])
     store.settle_many([settle(won, SAVED, now=now, jitter=0)])
     found = store._payments.find_one({"_id": fresh.id})
@@ -206,7 +206,7 @@ def test_a_payment_with_a_moved_seal_is_left_out_of_its_group(
 ) -> None:
     now = clock()
     one, two = payment(1, now=now), payment(2, now=now)
-    store.insert_many([one, two])
+    insert_all(store, [one, two])
     taken = payments_db.payments.find_one({"_id": two.id}) or {}
     put(payments_db, {"_id": one.id}, personal_data=taken["personal_data"])
     assert [each.id for each in store.load_due([one.id, two.id])] == [two.id]

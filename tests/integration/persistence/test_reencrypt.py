@@ -20,7 +20,7 @@ from persistence.encryption import KeySource, Vault
 from persistence.payments import MongoPayments
 from persistence.reencrypt import reseal
 from tests.integration.persistence.conftest import vaults_of
-from tests.suites.samples import sending
+from tests.suites.samples import insert_all, sending
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -74,7 +74,7 @@ def test_every_field_is_resealed_and_opens_only_with_the_new_key(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
     store = MongoPayments(payments_db, Vault(key_source), lease_holder="h")
-    stored = store.insert_many([_payment(number) for number in range(250)])
+    stored = insert_all(store, [_payment(number) for number in range(250)])
     key_source.add_key()
     read: list[int] = []
 
@@ -99,7 +99,7 @@ def test_a_payment_changed_meanwhile_is_left_to_the_next_pass(
 ) -> None:
     old = Vault(key_source)
     store = MongoPayments(payments_db, old, lease_holder="h")
-    store.insert_many([_payment(1)])
+    insert_all(store, [_payment(1)])
     key_source.add_key()
 
     class Moved(Vault):

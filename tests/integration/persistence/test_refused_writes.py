@@ -44,7 +44,7 @@ from runtime.processes import wait_until
 from tests.integration.persistence.test_differences import ALONE, ODD, report
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
-from tests.suites.samples import NOW, SHOP, payment, sending
+from tests.suites.samples import insert_all, NOW, SHOP, payment, sending
 from tests.support.fakes import MemoryQueue, ScriptedProvider, AdmitAll
 from tests.support.running_web import prepared_web, stripe_payment
 from workers import exporter
@@ -77,7 +77,7 @@ def store(payments_db: Database[Document], vault: Vault) -> MongoPayments:
 
 def group(store: MongoPayments) -> list[Payment]:
     now = clock() - timedelta(minutes=1)
-    return store.insert_many([payment(n, now=now) for n in range(1, GROUP + 1)])
+    return insert_all(store, [payment(n, now=now) for n in range(1, GROUP + 1)])
 
 
 def met(database: Database[Document]) -> list[tuple[str, str, DocumentFault, str]]:
@@ -150,11 +150,11 @@ def test_a_refused_insert_fails_alone_in_its_group(
 ) -> None:
     store = GroupCommitPayments(payments_db, vault, lease_holder="web")
     now = clock()
-    store.insert_many([payment(99, now=now)])
+    insert_all(store, [payment(99, now=now)])
     with validator(payments_db, "payments", all_but(REFUSED)):
         with ThreadPoolExecutor(GROUP) as pool:
             asked: list[Future[list[Payment]]] = [
-                pool.submit(store.insert_many, [payment(n, now=now)])
+                pool.submit(insert_all, store, [payment(n, now=now)])
                 for n in range(1, GROUP + 1)
             ]
     errors = [one.exception() for one in asked]

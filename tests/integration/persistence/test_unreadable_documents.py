@@ -34,7 +34,7 @@ from tests.integration.persistence.test_differences import ALONE, ODD, report
 from tests.suites.api_keys import created
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
-from tests.suites.samples import NOW, SHOP, payment
+from tests.suites.samples import insert_all, NOW, SHOP, payment
 from tests.support.running_web import prepared_web, stripe_payment
 
 #: Changes that make a payment unreadable.
@@ -69,7 +69,7 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
     now = clock()
-    store.insert_many([payment(n, now=now) for n in range(1, 6)])
+    insert_all(store, [payment(n, now=now) for n in range(1, 6)])
     bad = payment(4).id
     payments_db.payments.update_one({"_id": bad}, broken)
     assert [one.id for one in store.list_payments(SHOP, Query(limit=2))] == [
@@ -101,7 +101,7 @@ def test_a_list_of_mostly_unreadable_payments_ends(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
-    store.insert_many([payment(n, now=clock()) for n in range(1, 301)])
+    insert_all(store, [payment(n, now=clock()) for n in range(1, 301)])
     broken = {"_id": {"$gt": payment(1).id}}
     payments_db.payments.update_many(broken, {"$unset": {"version": 1}})
     assert [one.id for one in store.list_payments(SHOP, Query(limit=20))] == [

@@ -23,7 +23,7 @@ from persistence.group_commit import GroupCommitPayments
 from persistence.payments import MongoPayments
 from runtime.processes import free_port
 from tests.suites.api_keys import created
-from tests.suites.samples import NOW, SHOP, payment, sending
+from tests.suites.samples import insert_all, NOW, SHOP, payment, sending
 
 #: Seconds; a slow machine gets one more.
 BOUND: Final = mongo.OPERATION_TIMEOUT + 1
@@ -53,8 +53,8 @@ def test_every_call_raises_within_its_time_limit(
     new = payment()
     claim = sending(new, now=NOW)
     asked: list[Callable[[], object]] = [
-        lambda: store.insert_many([new]),
-        lambda: grouped.insert_many([new]),
+        lambda: insert_all(store, [new]),
+        lambda: insert_all(grouped, [new]),
         lambda: store.load_due([new.id]),
         lambda: store.claim_many([claim]),
         lambda: store.settle_many([claim]),

@@ -23,6 +23,7 @@ from persistence.codec import Document
 from persistence.encryption import Vault
 from persistence.payments import MongoPayments
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     NOW,
     SHOP,
@@ -54,14 +55,14 @@ Stores = Callable[[str], PaymentStore]
 
 
 def _one_of_two_claims_wins(stores: Stores) -> None:
-    [new] = stores("one").insert_many([payment(now=NOW)])
+    [new] = insert_all(stores("one"), [payment(now=NOW)])
     claim = sending(new)
     won = stores("one").claim_many([claim]) + stores("two").claim_many([claim])
     assert len(won) == 1
 
 
 def _what_was_settled_stays(stores: Stores) -> None:
-    [new] = stores("one").insert_many([payment(now=NOW)])
+    [new] = insert_all(stores("one"), [payment(now=NOW)])
     [won] = stores("one").claim_many([sending(new)])
     paid = settle(won, pay(won), now=NOW, jitter=0)
     declined = settle(won, DECLINE, now=NOW, jitter=0)
@@ -71,7 +72,7 @@ def _what_was_settled_stays(stores: Stores) -> None:
 
 def _one_of_two_full_refunds_is_accepted(stores: Stores) -> None:
     new = replace(captured(), version=1, pending_events=(), event_count=0)
-    [paid] = stores("one").insert_many([new])
+    [paid] = insert_all(stores("one"), [new])
     wanted = [
         refund(paid, amount=None, target=None, id=key, origin=origin(key), now=NOW)
         for key in ("op_a", "op_b")

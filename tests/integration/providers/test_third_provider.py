@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from application import attempt
-from application.accept import accept_payment, accept_request
+from application.accept import NewPayment, accept_payment, accept_request
 from domain.account import Account
 from domain.money import Money
 from domain.payments import follow_ups
@@ -59,16 +59,18 @@ def test_a_payment_is_held_captured_and_refunded_at_a_third_provider(
     acme: Acme, name: ProviderName, worker: WorkerServices
 ) -> None:
     payment = accept_payment(
-        Submission(
-            Money(1999, "EUR"),
-            name,
-            capture=CaptureMethod.MANUAL,
-            payment_method="acme_pays",
+        NewPayment(
+            Submission(
+                Money(1999, "EUR"),
+                name,
+                capture=CaptureMethod.MANUAL,
+                payment_method="acme_pays",
+            ),
+            origin("hold"),
         ),
-        origin("hold"),
         scope=SHOP,
         routes=Routes(),
-        draw=0.0,
+        draw=lambda: 0.0,
         clock=container.clock,
         new_id=container.new_id,
         **_intake(worker),

@@ -22,7 +22,7 @@ from persistence.reconciliations import Reconciliations
 from runtime import container, metrics
 from runtime.processes import wait_until
 from runtime.settings import Settings
-from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.suites.samples import insert_all, PRICE, SHOP, payment, submission
 from tests.support.log_lines import logged_errors
 from tests.support.reconciliation_shop import METHODS, PAYPAL, STRIPE, Day, Story, day
 from tests.support.running_stack import payments
@@ -64,8 +64,8 @@ class Shop:
         method = METHODS[provider]["pays"]
         asked = submission(provider=provider, payment_method=method)
         new = payment(99, submitted=asked, now=container.clock() - WAKEUP_GRACE)
-        [kept] = store.insert_many(
-            [replace(new, id=container.new_id("pay"), account=account)]
+        [kept] = insert_all(
+            store, [replace(new, id=container.new_id("pay"), account=account)]
         )
         work_off([kept.id], self.day.workers)
         found = store.get(SHOP, kept.id)

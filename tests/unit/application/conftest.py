@@ -16,7 +16,7 @@ from application.ports.provider import Provider
 from domain.payments.operation import Send
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from tests.suites.samples import NOW, SHOP, sending
+from tests.suites.samples import insert_all, NOW, SHOP, sending
 from tests.support.fakes import Act, MemoryQueue, ScriptedProvider, AdmitAll
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays, MemoryView
@@ -82,7 +82,7 @@ class World:
 
     def insert(self, *payments: Payment) -> list[str]:
         """Stores new payments; returns their ids."""
-        return [one.id for one in self.store.insert_many(payments)]
+        return [one.id for one in insert_all(self.store, payments)]
 
     def attempt(self, *ids: str) -> dict[str, AttemptResult]:
         """Runs ``ids`` to the end; returns the settled results by id."""

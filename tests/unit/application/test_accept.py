@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
-from application.accept import Accepted, accept_payment
+from application.accept import Accepted, NewPayment, accept_many, accept_payment
 from application.ports.payments import Query, Scope
 from domain.account import Account
-from domain.errors import IdempotencyMismatch, InvalidPayment, StoreUnavailable
+from domain.errors import (
+    IdempotencyMismatch,
+    InvalidPayment,
+    PaymentsError,
+    ReferenceInProgress,
+    StoreUnavailable,
+)
 from domain.money import Money
 from domain.payments.operation import Origin
-from domain.payments.payment import WAKEUP_GRACE
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.routing import Candidate, Routes
 from domain.payments.states import State, Status
-from domain.payments.submission import Mode, ProviderName, Submission
+from domain.payments.submission import (
+    DuplicatePolicy,
+    Mode,
+    ProviderName,
+    Submission,
+)
 from tests.suites.samples import NOW, SHOP, submission
 from tests.unit.application.conftest import World
 
 Accept = Callable[..., Accepted]
+Outcome = Accepted | PaymentsError
+AcceptAll = Callable[[Sequence[NewPayment]], list[Outcome]]
 
 
 @pytest.fixture
@@ -38,11 +52,10 @@ def accept(world: World) -> Accept:
         routes: Routes = Routes(),
     ) -> Accepted:
         return accept_payment(
-            asked,
-            Origin(key, fingerprint, "req_1", "00-trace"),
+            NewPayment(asked, Origin(key, fingerprint, "req_1", "00-trace")),
             scope=scope,
             routes=routes,
-            draw=0.0,
+            draw=lambda: 0.0,
             store=world.store,
             queue=world.queue,
             clock=world.clock,
@@ -192,3 +205,96 @@ def test_a_repeated_request_gets_the_first_payment_after_its_accounts_removal(
     assert again.is_repeat and again.payment == first.payment
     with pytest.raises(IdempotencyMismatch):
         accept(submission(), fingerprint="other", routes=gone)
+
+
+@pytest.fixture
+def accept_all(world: World) -> AcceptAll:
+    """``accept_many`` in the world."""
+    numbers = count(1)
+
+    def accept_all(requests: Sequence[NewPayment]) -> list[Outcome]:
+        return accept_many(
+            requests,
+            scope=SHOP,
+            routes=Routes(),
+            draw=lambda: 0.0,
+            store=world.store,
+            queue=world.queue,
+            clock=world.clock,
+            new_id=lambda kind: f"{kind}_{next(numbers):026d}",
+        )
+
+    return accept_all
+
+
+def request(key: str, fingerprint: str = "f", **asked: Any) -> NewPayment:
+    """A request for a payment."""
+    return NewPayment(submission(**asked), Origin(key, fingerprint))
+
+
+def test_each_request_of_a_group_has_its_own_result_or_error(
+    world: World, accept_all: AcceptAll
+) -> None:
+    unfinished = DuplicatePolicy.UNFINISHED
+    blocked: dict[str, Any] = {"reference": "order 1", "duplicate_policy": unfinished}
+    results = accept_all(
+        [
+            request("one", **blocked),
+            request("two", amount=Money(0, "USD")),
+            request("three", **blocked),
+            request("four"),
+            request("one", **blocked),
+            request("four", "other"),
+        ]
+    )
+    first, invalid, refused, fourth, repeat, mismatch = results
+    assert isinstance(first, Accepted) and isinstance(fourth, Accepted)
+    assert isinstance(invalid, InvalidPayment)
+    assert isinstance(refused, ReferenceInProgress)
+    assert refused.payment == first.payment.id
+    assert repeat == replace(first, is_repeat=True)
+    assert isinstance(mismatch, IdempotencyMismatch)
+    stored = {first.payment.id, fourth.payment.id}
+    assert {one.id for one in world.store.all_payments()} == stored
+    assert world.queue.waiting == [first.payment.id, fourth.payment.id]
+
+
+def test_a_group_has_one_insert_and_one_wake_up(
+    world: World, accept_all: AcceptAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inserts, wakeups = list[int](), list[int]()
+    insert_many, notify = world.store.insert_many, world.queue.notify
+
+    def insert(payments: Sequence[Payment]) -> list[Payment | PaymentsError]:
+        inserts.append(len(payments))
+        return insert_many(payments)
+
+    def wake(ids: Sequence[str]) -> None:
+        wakeups.append(len(ids))
+        notify(ids)
+
+    monkeypatch.setattr(world.store, "insert_many", insert)
+    monkeypatch.setattr(world.queue, "notify", wake)
+    later = NOW + timedelta(days=1)
+    requests = [request(str(number)) for number in range(99)]
+    accept_all([*requests, request("later", execute_at=later)])
+    assert (inserts, wakeups) == ([100], [99])
+
+
+def test_a_group_without_a_valid_request_needs_no_store(
+    world: World, accept_all: AcceptAll
+) -> None:
+    world.store.away = True
+    [invalid] = accept_all([request("k", amount=Money(0, "USD"))])
+    assert isinstance(invalid, InvalidPayment)
+    assert accept_all([]) == []
+    assert world.queue.waiting == []
+
+
+def test_a_group_is_not_accepted_without_the_store(
+    world: World, accept_all: AcceptAll
+) -> None:
+    world.store.away = True
+    with pytest.raises(StoreUnavailable):
+        accept_all([request("one"), request("two")])
+    assert world.queue.waiting == []

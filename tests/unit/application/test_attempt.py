@@ -28,6 +28,7 @@ from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
 from tests.suites.samples import (
+    insert_all,
     DECLINE,
     NOW,
     SHOP,
@@ -305,7 +306,7 @@ def _raising(error: Exception) -> Act:
 
 def test_a_refund_of_externally_refunded_money_is_not_sent(world: World) -> None:
     """Our refund was not executed; an external one is made before its next try."""
-    [paid] = world.store.insert_many([captured()])
+    [paid] = insert_all(world.store, [captured()])
     asked = refund(
         paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
     )

@@ -21,7 +21,7 @@ from domain.errors import (
 )
 from domain.payments.dispute import DisputeState, DisputeUpdate
 from domain.webhooks import WebhookStatus
-from tests.suites.samples import NOW, payment
+from tests.suites.samples import insert_all, NOW, payment
 from tests.support.disputed_payment import HINT, OWN, STRIPE, Bench
 from tests.support.memory_disputes import MemoryDisputes
 
@@ -33,7 +33,7 @@ def bench() -> Bench:
 
 def test_dispute_of_a_merchants_account_is_read_through_its_breaker() -> None:
     bench, stored = Bench(), Account("acct_1", STRIPE)
-    [paid] = bench.store.insert_many([replace(payment(2), account=stored)])
+    [paid] = insert_all(bench.store, [replace(payment(2), account=stored)])
     bench.show(DisputeState.LOST, of=paid.id)
     asked: list[Account] = []
 

@@ -26,7 +26,15 @@ from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.replays import ItemOutcome, ReplaySet, Search, ReplayStage
 from tests.suites.replays import brought
-from tests.suites.samples import DECLINE, NOW, SHOP, origin, payment, sending
+from tests.suites.samples import (
+    insert_all,
+    DECLINE,
+    NOW,
+    SHOP,
+    origin,
+    payment,
+    sending,
+)
 from tests.support.fakes import LOSE_REQUEST
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryReplays
@@ -45,7 +53,7 @@ SECOND: Final = timedelta(seconds=1)
 
 def dead(world: World, number: int) -> Payment:
     """An operation that was refused for four days."""
-    [kept] = world.store.insert_many([payment(number)])
+    [kept] = insert_all(world.store, [payment(number)])
     [won] = world.store.claim_many([sending(kept)])
     late = NOW + timedelta(days=4)
     [gave_up] = world.store.settle_many([settle(won, NotSent(), now=late, jitter=1)])

@@ -25,7 +25,7 @@ from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from domain.webhooks import WebhookStatus, ObjectUpdate, Webhook
-from tests.suites.samples import NOW, captured, payment, sending
+from tests.suites.samples import insert_all, NOW, captured, payment, sending
 from tests.support.fake_statement import MemoryStatement
 from tests.support.fakes import MemoryQueue, AdmitAll
 from tests.support.memory_disputes import MemoryDisputes, dispute_context
@@ -73,7 +73,7 @@ class _Bench:
 
     def unknown(self) -> Payment:
         """A payment whose charge is unknown."""
-        [new] = self.store.insert_many([payment(now=self.now)])
+        [new] = insert_all(self.store, [payment(now=self.now)])
         [won] = self.store.claim_many([sending(new, now=self.now)])
         lost = settle(won, LookupRequired(), now=self.now, jitter=0)
         first = replace(lost.first_operation, due_at=self.now + timedelta(hours=1))
@@ -177,7 +177,7 @@ def test_a_webhook_is_handled_after_a_crash_between_its_two_writes(
 
 
 def test_webhook_does_not_disturb_a_worker_with_a_claim(bench: _Bench) -> None:
-    [new] = bench.store.insert_many([payment()])
+    [new] = insert_all(bench.store, [payment()])
     [won] = bench.store.claim_many([sending(new)])
     name = bench.receive(won)
     [waits] = handle([name], bench.context)
@@ -464,5 +464,5 @@ def test_a_webhook_of_a_refund_waits_for_its_payment(bench: _Bench) -> None:
 
 
 def _paid(bench: _Bench) -> Payment:
-    [new] = bench.store.insert_many([captured(now=bench.now)])
+    [new] = insert_all(bench.store, [captured(now=bench.now)])
     return new

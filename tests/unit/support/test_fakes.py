@@ -15,7 +15,7 @@ from domain.errors import (
 from domain.payments.answer import Verdict
 from domain.payments.payment import Payment
 from tests.suites.payment_store import PaymentStoreSuite
-from tests.suites.samples import DECLINE, NOW, payment, sending
+from tests.suites.samples import insert_all, DECLINE, NOW, payment, sending
 from tests.suites.setup import Setup, store
 from tests.support.fakes import (
     LOSE_ANSWER,
@@ -59,7 +59,7 @@ class TestMemoryStore(PaymentStoreSuite):
         memory = _Memory()
         memory.store("one").away = True
         with pytest.raises(StoreUnavailable):
-            memory.store("two").insert_many([payment()])
+            insert_all(memory.store("two"), [payment()])
 
 
 def test_a_queue_returns_the_oldest_ids_first_and_its_free_slots() -> None:

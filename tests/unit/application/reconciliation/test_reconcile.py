@@ -31,7 +31,7 @@ from domain.reconciliation import (
     UnreadableEntry,
     Direction,
 )
-from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
+from tests.suites.samples import insert_all, NOW, PRICE, SHOP, payment, submission
 from tests.support.account_admission import PAYPAL
 from tests.support.compared_accounts import NO, SPAN, Books, kinds, sums, theirs
 from tests.support.memory_store import MemoryStore
@@ -224,7 +224,7 @@ def test_a_payment_with_a_difference_on_both_sides_is_read_once() -> None:
 def test_a_movement_naming_another_providers_payment_is_theirs_alone() -> None:
     books = Books()
     asked = submission(provider=PAYPAL)
-    [other] = books.store.insert_many([payment(submitted=asked, now=NOW)])
+    [other] = insert_all(books.store, [payment(submitted=asked, now=NOW)])
     books.statement.listed = [theirs(other)]
     assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
     assert books.stored(other) == other
