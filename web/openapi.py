@@ -10,15 +10,15 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any, Final, TypeVar
 
-from flask import Response
+from flask import Request, Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from werkzeug.routing import MapAdapter
 
 from runtime import __version__
 from web.models import responses
@@ -132,6 +132,25 @@ class Endpoint:
     view: Callable[..., Response]
 
 
+class Application(OpenAPI):
+    """A Flask application of ordinary functions, for any host.
+
+    Flask parses the host of each request for subdomains, and checks before each call
+    of a function whether it is a coroutine.
+    """
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Finds addresses by path and method alone."""
+        if request is None:
+            return None
+        path = request.environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        return self.url_map.bind("", path_info=path, default_method=request.method)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns ``func``, which is no coroutine."""
+        return func
+
+
 def find_calls(*owners: object) -> list[Endpoint]:
     """Finds the methods of ``owners`` that have a Route, in order."""
     return [
@@ -142,13 +161,13 @@ def find_calls(*owners: object) -> list[Endpoint]:
     ]
 
 
-def application(calls: list[Endpoint]) -> tuple[OpenAPI, bytes]:
+def application(calls: list[Endpoint]) -> tuple[Application, bytes]:
     """Returns a Flask application that serves ``calls``, and their OpenAPI JSON."""
     codes = "\n".join(
         f"- `{code}` ({status}): {detail}"
         for code, (status, _, detail) in CATALOGUE.items()
     )
-    app = OpenAPI(
+    app = Application(
         "web",
         info=Info(
             title="Payments", version=__version__, description=_DESCRIPTION + codes
@@ -162,17 +181,14 @@ def application(calls: list[Endpoint]) -> tuple[OpenAPI, bytes]:
     return app, json.dumps(_document(app, calls)).encode()
 
 
-def _add(app: OpenAPI, call: Endpoint) -> None:
+def _add(app: Application, call: Endpoint) -> None:
     route = call.route
 
-    @wraps(call.view)
-    def described(**path: str) -> Response:
-        return call.view(**path)
+    # flask-openapi3 reads the texts and the models from a function.
+    def described() -> None: ...
 
-    # flask-openapi3 reads the models from the view's annotations, and leaves validation
-    # to a view with this mark.
+    described.__doc__ = call.view.__doc__
     described.__annotations__ = dict(route.takes)
-    setattr(described, "__delay_validate_request__", True)
     summary, _, description = (inspect.getdoc(call.view) or "").partition("\n\n")
     register = {"GET": app.get, "POST": app.post}[route.method]
     name = f"{route.tag}_{call.view.__name__}"
@@ -185,9 +201,10 @@ def _add(app: OpenAPI, call: Endpoint) -> None:
         operation_id=name,
         security=None if route.open else [{_SECURITY_SCHEME: []}],
     )(described)
+    app.view_functions[name] = call.view  # without the library's validation
 
 
-def _document(app: OpenAPI, calls: list[Endpoint]) -> dict[str, Any]:
+def _document(app: Application, calls: list[Endpoint]) -> dict[str, Any]:
     """Returns the library's document with our own responses and schemas.
 
     The library's schemas drop keywords of OpenAPI 3.1, and its responses support only
