@@ -61,7 +61,7 @@ def build(services: WebServices) -> Web:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.register_blueprint(docs.pages(document))
-    middleware.register(app, services.new_id)
-    quotas.register(app, services)
     problems.register(app)
+    quotas.register(app, services)
+    middleware.register(app, services.new_id)
     return Web(app, waiting)

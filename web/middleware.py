@@ -1,18 +1,25 @@
-"""Hooks around every call: request id, headers, log line and metric."""
+"""WSGI middleware around every call: request id, headers, log line and metric."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Response, g, request
+from flask import Flask
+from flask.globals import request_ctx
 from prometheus_client import Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from application.logs import get_logger
 from runtime.metrics import REGISTRY
 from web import parsing
+from web.call import CURRENT, Call
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Body = Iterable[bytes]
 
 #: Seconds. An insert takes milliseconds, a long poll up to 30 seconds.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -38,29 +45,37 @@ log = get_logger(__name__)
 
 
 def register(app: Flask, new_id: Callable[[str], str]) -> None:
-    """Registers the hooks of every call of ``app``."""
+    """Wraps every call of ``app``, and what was registered for it before."""
+    answer = app.wsgi_app
 
-    @app.before_request
-    def begin() -> None:
+    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
         clear_contextvars()
-        g.began = time.perf_counter()
-        g.request_id = parsing.parse_request_id(request) or new_id("req")
-        bind_contextvars(request_id=g.request_id)
+        request_id = parsing.parse_request_id(environ) or new_id("req")
+        bind_contextvars(request_id=request_id)
+        call = Call(request_id, time.perf_counter())
+        CURRENT.set(call)
 
-    @app.after_request
-    def end(response: Response) -> Response:
-        response.headers["Request-Id"] = g.request_id
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        _log_request(response.status_code)
-        return response
+        def start(
+            status: str, headers: list[tuple[str, str]], error: Any = None, /
+        ) -> Callable[[bytes], object]:
+            _log_request(call, int(status[:3]))
+            given = {name.lower() for name, _ in headers}
+            missing = [one for one in HEADERS.items() if one[0].lower() not in given]
+            complete = [*headers, ("Request-Id", request_id), *missing]
+            return start_response(status, complete, error)
+
+        return answer(environ, start)
+
+    # Flask's documented place for middleware.
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]
 
 
-def _log_request(status: int) -> None:
+def _log_request(call: Call, status: int) -> None:
     """Logs the route's rule instead of the path, which may hold any text."""
+    request = request_ctx.request
     method = request.method if request.method in _METHODS else "other"
     route = request.url_rule.rule if request.url_rule else "unmatched"
-    seconds = time.perf_counter() - g.began
+    seconds = time.perf_counter() - call.began
     SECONDS.labels(method, route, status).observe(seconds)
     write = log.debug if status < 400 else log.info if status < 500 else log.error
     write(
@@ -68,6 +83,6 @@ def _log_request(status: int) -> None:
         method=method,
         route=route,
         status=status,
-        code=g.get("problem"),
+        code=call.problem,
         milliseconds=round(seconds * 1000, 1),
     )

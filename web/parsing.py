@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, DecimalException
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,9 @@ from web.models.responses import FieldError
 from web.models.types import Query
 from web.problem_codes import FieldErrorCode, ProblemCode
 from web.problems import Problem, invalid, pointer_to
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 QueryModel = TypeVar("QueryModel", bound=Query)
 Model = TypeVar("Model", bound=BaseModel)
@@ -170,9 +173,9 @@ def parse_idempotency_key(request: Request) -> str:
     return key
 
 
-def parse_request_id(request: Request) -> str | None:
+def parse_request_id(environ: WSGIEnvironment) -> str | None:
     """Returns the client's request id, or None if it is missing or not safe to log."""
-    given = request.headers.get("Request-Id", "")
+    given: str = environ.get("HTTP_REQUEST_ID", "")
     if _REQUEST_ID.fullmatch(given) and not has_card_data(given):
         return given
     return None

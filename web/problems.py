@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flask import Flask, Response, g
+from flask import Flask, Response
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
@@ -29,6 +29,7 @@ from domain.errors import (
     WebhookRefused,
     WriteRefused,
 )
+from web.call import CURRENT
 from web.models import responses
 from web.models.patterns import PATTERN_MESSAGES
 from web.models.responses import FieldError
@@ -100,15 +101,14 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """Renders the problem as ``application/problem+json``."""
-        self.document.request_id = g.get("request_id", "")
-        status = self.document.status
+        call, status = CURRENT.get(), self.document.status
+        self.document.request_id, call.problem = call.request_id, self.code
         response = Response(
             encode(self.document), status, mimetype="application/problem+json"
         )
         if status in (429, 503):
             response.headers["Retry-After"] = str(RETRY_AFTER)
         response.headers.update(self.headers)
-        g.problem = self.code
         return response
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -12,18 +12,23 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request
+from flask.globals import request_ctx
 
 from domain.api_keys import ApiKey
 from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.container import WebServices
 from runtime.quotas import QuotaName, Usage
-from web.problem_codes import ProblemCode
 from web import parsing
+from web.call import CURRENT
+from web.problem_codes import ProblemCode
 from web.problems import Problem
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 #: Hops of ``X-Forwarded-For`` that are read, from the nearest one outwards.
 _MAX_HOPS: Final = 8
@@ -35,16 +40,25 @@ _Network = IPv4Network | IPv6Network
 
 
 def register(app: Flask, services: WebServices) -> None:
-    """Counts every call of ``app``. Call it after ``middleware.register``."""
+    """Counts every call of ``app``. ``middleware.register`` must come after it."""
+    answer = app.wsgi_app
 
     @app.before_request
     def begin() -> None:
-        _begin(request, services)
+        _begin(request_ctx.request, services)
 
-    @app.after_request
-    def end(response: Response) -> Response:
-        _end(response, services)
-        return response
+    def wsgi_app(
+        environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], error: Any = None, /
+        ) -> Callable[[bytes], object]:
+            return start_response(status, [*headers, *_end(services)], error)
+
+        return answer(environ, start)
+
+    # Flask's documented place for middleware.
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]
 
 
 def count_key(key: ApiKey, services: WebServices) -> None:
@@ -52,7 +66,7 @@ def count_key(key: ApiKey, services: WebServices) -> None:
 
     Raises Problem if a quota is exceeded.
     """
-    g.address = None
+    CURRENT.get().address = None
     _check(services.quotas.hit(QuotaName.KEY, key.id))
     # The key's quota comes first, so that a refused key does not use up the merchant's.
     _check(services.quotas.hit(QuotaName.MERCHANT, key.merchant))
@@ -65,7 +79,7 @@ def _begin(request: Request, services: WebServices) -> None:
     refused before their key is looked up, except for keys that were valid lately:
     several clients may share an address. Raises Problem.
     """
-    g.usages, g.address = [], None
+    call = CURRENT.get()
     address = client_address(
         request.remote_addr,
         request.headers.get("X-Forwarded-For"),
@@ -74,31 +88,35 @@ def _begin(request: Request, services: WebServices) -> None:
     if address is None:
         return
     if (request.endpoint or "").startswith("webhooks_"):
-        g.sender = address
+        call.sender = address
         _check(services.quotas.hit(QuotaName.WEBHOOKS, address))
         return
     usage = services.quotas.read_usage(QuotaName.ADDRESS, address)
     if usage is not None and not usage.remaining and not _is_known(request, services):
-        g.usages.append(usage)
+        call.usages.append(usage)
         raise _problem(usage)
-    g.address = address
+    call.address = address
 
 
-def _end(response: Response, services: WebServices) -> None:
-    """Counts a request without a valid key and adds the ``RateLimit`` headers."""
-    if g.address is not None:
-        usage = services.quotas.hit(QuotaName.ADDRESS, g.address)
+def _end(services: WebServices) -> list[tuple[str, str]]:
+    """Counts a request without a valid key and returns the ``RateLimit`` headers."""
+    call = CURRENT.get()
+    if call.address is not None:
+        usage = services.quotas.hit(QuotaName.ADDRESS, call.address)
         if usage is not None:
-            g.usages.append(usage)
-    if usages := g.usages:
-        response.headers["RateLimit-Policy"] = ", ".join(map(_policy, usages))
-        response.headers["RateLimit"] = ", ".join(map(_limit, usages))
+            call.usages.append(usage)
+    if not call.usages:
+        return []
+    return [
+        ("RateLimit-Policy", ", ".join(map(_policy, call.usages))),
+        ("RateLimit", ", ".join(map(_limit, call.usages))),
+    ]
 
 
 def _check(usage: Usage | None) -> None:
     if usage is None:
         return
-    g.usages.append(usage)
+    CURRENT.get().usages.append(usage)
     if usage.is_exceeded:
         raise _problem(usage)
 

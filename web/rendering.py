@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from domain.account import StoredAccount
 from domain.circuit_breaker import CircuitBreaker
@@ -16,6 +18,17 @@ from domain.payments.states import State
 from domain.payments.submission import Mode
 from web.models import responses
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class _JsonResponse(Response):
+    """A response whose headers are complete: werkzeug need not correct them."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """Returns the headers as they are."""
+        return self.headers
+
 
 def json_response(
     document: responses.Answer,
@@ -24,7 +37,7 @@ def json_response(
 ) -> Response:
     """Renders ``document`` as a JSON response."""
     body = document.__pydantic_serializer__.to_json(document)
-    return Response(body, status, headers, mimetype="application/json")
+    return _JsonResponse(body, status, headers, mimetype="application/json")
 
 
 def render_payment(found: Payment) -> responses.Payment:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
-from flask import Response, g, request
+from flask import Response, request
 from pydantic import ValidationError
 
 from application import accept
@@ -25,6 +25,7 @@ from domain.payments.submission import DuplicatePolicy, ProviderName
 from runtime import metrics
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
+from web.call import CURRENT
 from web.long_poll import LongPoll
 from web.models import patterns, responses
 from web.models.requests import (
@@ -225,7 +226,7 @@ def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Or
     return Origin(
         idempotency_key=key,
         fingerprint=services.hash(compute_fingerprint(body)),
-        request_id=g.request_id,
+        request_id=CURRENT.get().request_id,
         traceparent=parsing.parse_traceparent(request),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Response, g, request
+from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import webhooks
@@ -27,6 +27,7 @@ from runtime import metrics
 from runtime.container import WebServices
 from runtime.provider_table import PROVIDERS
 from web import rendering
+from web.call import CURRENT
 from web.models import patterns, responses
 from web.models.webhooks import AccountPath, ProviderEvent, describe_headers
 from web.openapi import Endpoint, Route
@@ -86,7 +87,7 @@ class WebhookRoutes:
             body = _body()
             headers = {name.lower(): value for name, value in request.headers}
             webhook = verifier.verify(
-                headers, body, now=self.services.clock(), sender=g.get("sender")
+                headers, body, now=self.services.clock(), sender=CURRENT.get().sender
             )
         except (WebhookRefused, CertificateUnavailable) as error:
             raise _refused(provider, account, error) from None
