@@ -14,7 +14,6 @@ from runtime.settings import Settings
 from web import docs, middleware, problems, quotas
 from web.long_poll import LongPoll
 from web.openapi import application, find_calls
-from web.parsing import MAX_BODY
 from web.routes.accounts import AccountRoutes
 from web.routes.follow_ups import FollowUpRoutes
 from web.routes.payments import PaymentRoutes
@@ -55,8 +54,6 @@ def build(services: WebServices) -> Web:
     )
     calls += WebhookRoutes(services).list_endpoints()
     app, document = application(calls)
-    # Flask silently truncates a chunked body at this length; one byte more shows it.
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
     # A redirect would repeat the path in the answer; inexact addresses are not found.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False

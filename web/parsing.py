@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
+from werkzeug.wsgi import get_input_stream
 
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
 from web.card_screen import find_card_data, is_within_bounds
@@ -53,6 +54,11 @@ def parse_bearer(request: Request) -> str | None:
     return found[1] if found else None
 
 
+def read_body(request: Request, limit: int) -> bytes:
+    """Returns the body, or its first ``limit`` + 1 bytes if it is longer."""
+    return get_input_stream(request.environ).read(limit + 1)
+
+
 def parse_json(request: Request, *, optional: bool = False) -> Any:
     """Returns the JSON body, screened for card data; ``{}`` for an ``optional`` one.
 
@@ -60,7 +66,7 @@ def parse_json(request: Request, *, optional: bool = False) -> Any:
     is too large (in bytes, values, levels or names), of another media type, not JSON in
     UTF-8 (repeated names, NaN and infinities included), or has card data.
     """
-    body = request.get_data(cache=False)
+    body = read_body(request, MAX_BODY)
     if optional and not body:
         return {}
     if request.mimetype != "application/json" or "Content-Encoding" in request.headers:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from flask import Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import webhooks
 from application.logs import get_logger
@@ -26,7 +25,7 @@ from domain.webhook_refusals import WebhookRefusal
 from runtime import metrics
 from runtime.container import WebServices
 from runtime.provider_table import PROVIDERS
-from web import rendering
+from web import parsing, rendering
 from web.call import CURRENT
 from web.models import patterns, responses
 from web.models.webhooks import AccountPath, ProviderEvent, describe_headers
@@ -151,11 +150,7 @@ def _describe(provider: ProviderName, of_account: bool) -> Route:
 
 def _body() -> bytes:
     """Returns the request's body. Raises WebhookRefused if it is too long."""
-    request.max_content_length = MAX_BODY + 1
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise WebhookRefused(WebhookRefusal.TOO_LARGE) from None
+    body = parsing.read_body(request, MAX_BODY)
     if len(body) > MAX_BODY:
         raise WebhookRefused(WebhookRefusal.TOO_LARGE)
     return body
