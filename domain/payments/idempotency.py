@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Final
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def compute_fingerprint(body: Mapping[str, object]) -> str:
@@ -14,8 +17,7 @@ def compute_fingerprint(body: Mapping[str, object]) -> str:
     ``"execute_at": null`` still repeats the same request.
     """
     given = {name: value for name, value in body.items() if value is not None}
-    canonical = json.dumps(given, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(given).encode()).hexdigest()
 
 
 def derive_provider_key(operation_id: str, generation: int) -> str:

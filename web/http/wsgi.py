@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -133,6 +134,7 @@ def _environ(request: Request) -> WSGIEnvironment:
     return environ
 
 
+@lru_cache(maxsize=512)
 def _environ_key(name: bytes) -> str | None:
     """Returns the WSGI name of a header; None hides it from the application.
 
@@ -148,6 +150,11 @@ def _environ_key(name: bytes) -> str | None:
 
 
 def _head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Date: {formatdate(time.time(), usegmt=True)}"]
-    lines.extend(f"{name}: {value}" for name, value in headers)
-    return "\r\n".join([*lines, ""]).encode("latin-1")
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    start = f"HTTP/1.1 {status}\r\nDate: {_format_date(int(time.time()))}\r\n"
+    return (start + "".join(lines)).encode("latin-1")
+
+
+@lru_cache(maxsize=1)
+def _format_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
