@@ -60,5 +60,5 @@ def build(services: WebServices) -> Web:
     app.register_blueprint(docs.pages(document))
     problems.register(app)
     quotas.register(app, services)
-    middleware.register(app, services.new_id)
+    middleware.register(app)
     return Web(app, waiting)

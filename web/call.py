@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +21,11 @@ class Call:
     sender: str | None = None  #: the address of a webhook
     usages: list[Usage] = field(default_factory=list)  #: of the quotas that it met
     problem: ProblemCode | None = None  #: the problem that answers it
+
+
+def new_request_id() -> str:
+    """Returns an id like ``req_5f0c…``, at random."""
+    return f"req_{secrets.token_hex(13)}"
 
 
 #: ``web.middleware`` sets it for each request.

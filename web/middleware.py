@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from application.logs import get_logger
 from runtime.metrics import REGISTRY
 from web import parsing
-from web.call import CURRENT, Call
+from web.call import CURRENT, Call, new_request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -44,13 +44,13 @@ HEADERS: Final = {
 log = get_logger(__name__)
 
 
-def register(app: Flask, new_id: Callable[[str], str]) -> None:
+def register(app: Flask) -> None:
     """Wraps every call of ``app``, and what was registered for it before."""
     answer = app.wsgi_app
 
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
         clear_contextvars()
-        request_id = parsing.parse_request_id(environ) or new_id("req")
+        request_id = parsing.parse_request_id(environ) or new_request_id()
         bind_contextvars(request_id=request_id)
         call = Call(request_id, time.perf_counter())
         CURRENT.set(call)

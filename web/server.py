@@ -56,9 +56,7 @@ async def _serve(settings: Settings, services: WebServices, web: Web) -> None:
         max_body=_max_body,
         limits=Limits(connections=most_connections()),
     )
-    probes = health.build(
-        is_stuck=public.is_stuck, check=services.check_readiness, new_id=services.new_id
-    )
+    probes = health.build(is_stuck=public.is_stuck, check=services.check_readiness)
     private = Listener(
         probes.wsgi_app,
         threads=HEALTH_THREADS,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from application.logs import get_logger
-from runtime.container import new_id
 from web import middleware, problems
+from web.call import new_request_id
 from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 
@@ -71,7 +71,7 @@ def call(app: WSGIApplication, request: Request) -> Answer:
 
 def refusal(code: ProblemCode) -> Answer:
     """Returns the answer to a request that never reached the application."""
-    request_id = new_id("req")
+    request_id = new_request_id()
     body = problems.encode(problems.document(code, request_id=request_id))
     headers = [
         ("Content-Type", "application/problem+json"),

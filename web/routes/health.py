@@ -21,7 +21,6 @@ def build(
     *,
     is_stuck: Callable[[], bool],
     check: Callable[[], dict[str, str]],
-    new_id: Callable[[str], str],
 ) -> Flask:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics``.
 
@@ -61,6 +60,6 @@ def build(
         body, content_type = metrics.render_metrics()
         return Response(body, content_type=content_type)
 
-    middleware.register(app, new_id)
+    middleware.register(app)
     problems.register(app)
     return app

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import processes
-from runtime.container import new_id
 from runtime.metrics import REGISTRY
 from web.http.listener import Limits, Listener
 from web.routes import health
@@ -473,7 +472,6 @@ def test_stuck_threads_make_the_process_unhealthy() -> None:
         probes = health.build(
             is_stuck=started.listener.is_stuck,
             check=lambda: {"mongodb": "ok", "redis": "ok", "encryption": "ok"},
-            new_id=new_id,
         ).test_client()
         with ExitStack() as opened:
             clients = [
