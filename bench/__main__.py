@@ -1,4 +1,4 @@
-"""Measures both sides in turn, and prints, stores and checks the results."""
+"""Measures the sides in turn, and prints, stores and checks the results."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from aiohttp import ClientError
 from rich.console import Console
 from rich.table import Table
 
+from bench import chart, stub
 from bench.children import ROOT
 from bench.errors import BenchError
 from bench.figures import Round
 from bench.machine import this_machine
-from bench.ours import OURS
-from bench.peer import PEER
-from bench.report import Report, compare_with_target, refresh_page, summarize
+from bench.report import SIDES, TARGET_COLUMNS, Report, refresh_page, summarize
 from bench.rounds import Plan, play
+from bench.sides import Side
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
+CHART: Final = ROOT / "docs" / "benchmarks.svg"
 #: The defaults, and the least for a result on the page.
 PAYMENTS: Final = 1500
 ROUNDS: Final = 3
@@ -37,8 +38,6 @@ CONNECTIONS: Final = 64
 LATENCY: Final = 0.1
 #: Exit code of an interrupted program, as in shells.
 INTERRUPTED: Final = 130
-
-SIDES: Final = (OURS, PEER)
 
 
 def main() -> int:
@@ -67,16 +66,20 @@ def main() -> int:
     shutil.rmtree(home, ignore_errors=True)
     if not options.only and options.payments >= PAYMENTS and options.rounds >= ROUNDS:
         PAGE.write_text(refresh_page(PAGE.read_text(), report))
+        titles = {side.name: side.title for side in report.sides()}
+        CHART.write_text(chart.draw(report.medians(), titles))
         _print_line(f"{PAGE.relative_to(ROOT)} has these figures now")
     return 0
 
 
 def _run(options: argparse.Namespace, home: Path) -> Report:
     plan = Plan(options.payments, options.connections, options.latency)
-    sides = [side for side in SIDES if options.only in (None, side.name)]
+    sides = options.only or SIDES
     rounds: list[Round] = []
     for number in range(1, options.rounds + 1):
-        for side in sides:
+        # Each round begins with another side, so that no side always follows another.
+        first = (number - 1) % len(sides)
+        for side in (*sides[first:], *sides[:first]):
             place = home / f"{number}-{side.name}"
             rounds.append(play(side, number, plan, place))
             summary = summarize(rounds[-1].figures())
@@ -84,7 +87,7 @@ def _run(options: argparse.Namespace, home: Path) -> Report:
             for data in ("mongo", "redis"):  # hundreds of megabytes; logs stay
                 shutil.rmtree(place / side.name / data, ignore_errors=True)
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    return Report(command, this_machine(), rounds)
+    return Report(command, this_machine(), stub.describe(), rounds)
 
 
 def _options() -> argparse.Namespace:
@@ -102,8 +105,12 @@ def _options() -> argparse.Namespace:
         metavar="SECONDS",
         help="seconds of a call to Stripe (%(default)s)",
     )
+    names = ", ".join(side.name for side in SIDES)
     parser.add_argument(
-        "--only", choices=[side.name for side in SIDES], help="measure one side"
+        "--only",
+        type=_sides,
+        metavar="SIDE[,SIDE]",
+        help=f"measure these sides, of {names}",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     options = parser.parse_args()
@@ -116,15 +123,28 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _sides(text: str) -> list[Side]:
+    """The sides of a list of names, in the report's order."""
+    names = text.split(",")
+    unknown = set(names) - {side.name for side in SIDES}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no side {', '.join(unknown)}")
+    return [side for side in SIDES if side.name in names]
+
+
 def _print_table(report: Report) -> None:
-    table = Table(title=f"Medians of {report.command}")
-    for place, column in enumerate(report.columns()):
-        table.add_column(column, justify="right" if place else "left")
-    for row in report.rows():
-        table.add_row(*row)
-    Console(highlight=False).print(table)
-    if report.ratios():
-        print(compare_with_target(report))
+    title = f"Medians of {report.command}; Stripe: {report.stripe}"
+    for columns, rows, heading in (
+        (report.columns(), report.rows(), title),
+        (TARGET_COLUMNS, list(report.target_rows()), "Targets"),
+    ):
+        table = Table(title=heading)
+        for place, column in enumerate(columns):
+            table.add_column(column, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        if rows:
+            Console(highlight=False).print(table)
 
 
 def _print_line(text: str) -> None:

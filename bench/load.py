@@ -1,4 +1,4 @@
-"""Submits payments as fast as a number of connections allows."""
+"""Submits payments: as fast as a number of connections allows, or at a rate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 
 from bench.sides import Running
+
+#: The amount of every payment, in cents, and its currency.
+AMOUNT: Final = 1999
+CURRENCY: Final = "USD"
+METHOD: Final = "pm_card_visa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +36,54 @@ async def submit(
     *,
     connections: int,
 ) -> list[Submission]:
-    """Submits a payment for each reference, each under a key of its own."""
+    """Submits a payment for each reference, each under a key of its own.
+
+    Each of ``connections`` sends its next payment once the last one is answered.
+    """
     waiting = iter(references)
     lanes = (_lane(session, side, waiting) for _ in range(connections))
     done = await asyncio.gather(*lanes)
     return [submission for lane in done for submission in lane]
 
 
+async def submit_at_rate(
+    session: aiohttp.ClientSession,
+    side: Running,
+    references: Iterable[str],
+    *,
+    rate: float,
+) -> list[Submission]:
+    """Submits ``rate`` payments a second, without waiting for answers.
+
+    The wait for a free connection of the session counts as part of the request.
+    """
+    start = time.perf_counter()
+    requests = []
+    for place, reference in enumerate(references):
+        await asyncio.sleep(max(start + place / rate - time.perf_counter(), 0))
+        requests.append(asyncio.create_task(submit_one(session, side, reference)))
+    return list(await asyncio.gather(*requests))
+
+
+async def submit_one(
+    session: aiohttp.ClientSession, side: Running, reference: str
+) -> Submission:
+    """Submits the payment of ``reference``."""
+    headers = {
+        **side.headers,
+        "Content-Type": "application/json",
+        "Idempotency-Key": reference,
+    }
+    sent, start = time.time(), time.perf_counter()
+    status = await _post(session, side.url, _body(reference), headers)
+    return Submission(reference, sent, time.perf_counter() - start, status)
+
+
 async def _lane(
     session: aiohttp.ClientSession, side: Running, waiting: Iterator[str]
 ) -> list[Submission]:
     """One request after another; all connections draw from the same ``waiting``."""
-    done = []
-    for reference in waiting:
-        headers = {
-            **side.headers,
-            "Content-Type": "application/json",
-            "Idempotency-Key": reference,
-        }
-        sent, start = time.time(), time.perf_counter()
-        status = await _post(session, side.url, _body(reference), headers)
-        seconds = time.perf_counter() - start
-        done.append(Submission(reference, sent, seconds, status))
-    return done
+    return [await submit_one(session, side, reference) for reference in waiting]
 
 
 async def _post(
@@ -68,10 +99,10 @@ async def _post(
 
 def _body(reference: str) -> bytes:
     payment = {
-        "amount": 1999,
-        "currency": "USD",
+        "amount": AMOUNT,
+        "currency": CURRENCY,
         "provider": "stripe",
-        "payment_method": "pm_card_visa",
+        "payment_method": METHOD,
         "reference": reference,
     }
     return json.dumps(payment).encode()

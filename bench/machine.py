@@ -12,12 +12,14 @@ from typing import Final
 #: The packages with the most influence on the figures, by PyPI name.
 PACKAGES: Final = (
     "celery",
+    "dramatiq",
     "flask",
     "httptools",
     "gunicorn",
     "pymongo",
     "redis",
     "stripe",
+    "urllib3",
 )
 
 

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import requests
 
+from bench import servers
 from bench.children import ROOT, undisturbed
 from bench.errors import BenchError
-from bench.sides import Running, Side, Stored
+from bench.servers import Servers
+from bench.sides import Role, Running, Side, Stored
 
-#: The product's processes; the simulators are not among them.
-PROCESSES: Final = ("web", "worker", "beat", "exporter", "redis", "mongo")
+#: Processes of a stack that do not carry payments out.
+SIMULATORS: Final = frozenset({"stripe", "paypal"})
 #: Seconds for a command: longer than the limit of `payments up` itself.
 COMMAND_WAIT: Final = 180.0
 #: Payments on a page: the API's limit.
@@ -32,37 +34,49 @@ TIMEOUT: Final = 10.0
 @contextmanager
 def running(home: Path, stripe_url: str) -> Iterator[Running]:
     """A whole stack in ``home`` that calls Stripe at ``stripe_url``."""
-    # Settings in the environment are for another stack.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PAYMENTS_")
-    }
-    environment |= {
-        "PAYMENTS_HOME": str(home),
-        "PAYMENTS_HTTP_PORT": "0",
-        "PAYMENTS_STRIPE_API_BASE": stripe_url,
-    }
-    try:
-        ready = json.loads(_payments(environment, "up", "--detach").splitlines()[-1])
-        status = json.loads(_payments(environment, "status", "--json"))
-        pids = {row["name"]: row["pid"] for row in status["processes"]}
-        key = Path(ready["key_file"]).read_text().strip()
-        url = f"{ready['urls']['api']}/v1/payments"
-        headers = {"Authorization": f"Bearer {key}"}
-        yield Running(
-            url=url,
-            headers=headers,
-            processes={name: pids[name] for name in PROCESSES},
-            stored=lambda: _stored(url, headers),
-        )
-    except BaseException:
-        # The first failure is the one to report.
-        with undisturbed(), suppress(BenchError):
+    with servers.serving(home, mongo=True) as found:
+        # Settings in the environment are for another stack.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PAYMENTS_")
+        }
+        environment |= {
+            "PAYMENTS_HOME": str(home / "stack"),
+            "PAYMENTS_HTTP_PORT": "0",
+            "PAYMENTS_STRIPE_API_BASE": stripe_url,
+            "PAYMENTS_REDIS_URL": found.redis_url,
+            "PAYMENTS_MONGO_URL": str(found.mongo_url),
+        }
+        try:
+            yield _start(environment, found)
+        except BaseException:
+            # The first failure is the one to report.
+            with undisturbed(), suppress(BenchError):
+                _payments(environment, "down")
+            raise
+        with undisturbed():
             _payments(environment, "down")
-        raise
-    with undisturbed():
-        _payments(environment, "down")
+
+
+def _start(environment: Mapping[str, str], found: Servers) -> Running:
+    ready = json.loads(_payments(environment, "up", "--detach").splitlines()[-1])
+    status = json.loads(_payments(environment, "status", "--json"))
+    programs = {
+        row["name"]: row["pid"]
+        for row in status["processes"]
+        if row["name"] not in SIMULATORS
+    }
+    key = Path(ready["key_file"]).read_text().strip()
+    url = f"{ready['urls']['api']}/v1/payments"
+    headers = {"Authorization": f"Bearer {key}"}
+    return Running(
+        url=url,
+        headers=headers,
+        processes={**programs, **found.processes},
+        counts=found.counts,
+        stored=lambda: _stored(url, headers),
+    )
 
 
 def _payments(environment: Mapping[str, str], *arguments: str) -> str:
@@ -108,4 +122,4 @@ def _stored(url: str, headers: Mapping[str, str]) -> dict[str, Stored]:
     return found
 
 
-OURS: Final = Side("ours", "payment-jobs", running)
+OURS: Final = Side("ours", "payment-jobs", Role.OURS, running)

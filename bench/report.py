@@ -1,24 +1,29 @@
-"""The figures as a table: for a terminal, for a page, and as JSON. Pure."""
+"""The figures as tables: for a terminal, for a page, and as JSON. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final
 
-from bench.figures import FIGURES, RATIOS, Round, medians, ratios
+from bench.figures import FIGURES, RATIOS, Round, best, medians, ratios
 from bench.machine import Machine
 from bench.ours import OURS
-from bench.peer import PEER
+from bench.peers.table import PEERS
+from bench.sides import Role, Side
+from bench.targets import TARGETS, Target
 
-SIDES: Final = (OURS, PEER)
+SIDES: Final[Sequence[Side]] = (OURS, *PEERS)
 BEGIN: Final = "<!-- figures: begin, written by make bench -->"
-#: The target, relative to the plain side: throughput, and CPU per payment.
-FASTER: Final = 3.0
-CHEAPER: Final = 1 / 3
 END: Final = "<!-- figures: end -->"
+#: The headings of ours divided by another side's figure.
+AGAINST: Final[Mapping[Role, str]] = {
+    Role.DURABLE: "ours/best durable peer",
+    Role.NO_DATABASE: "ours/no database",
+    Role.FLOOR: "ours/floor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Report:
 
     command: str
     machine: Machine
+    stripe: str  #: the program that played Stripe
     rounds: Sequence[Round]
 
     @property
@@ -42,51 +48,105 @@ class Report:
         """The rounds of one side, in order."""
         return [round for round in self.rounds if round.side == side]
 
+    def sides(self) -> list[Side]:
+        """The sides that ran."""
+        return [side for side in SIDES if self.of(side.name)]
+
     def medians(self) -> dict[str, dict[str, float]]:
         """By side, each figure's median, without sides that did not run."""
-        return {
-            side.name: medians(self.of(side.name))
-            for side in SIDES
-            if self.of(side.name)
-        }
+        return {side.name: medians(self.of(side.name)) for side in self.sides()}
 
-    def ratios(self) -> dict[str, list[float]]:
-        """By figure, ours divided by the peer's in each round; empty for one side."""
-        ours, peer = self.of(OURS.name), self.of(PEER.name)
-        return ratios(ours, peer) if ours and peer else {}
+    def rival(self, name: str, role: Role) -> str | None:
+        """The side of ``role`` with the best median of ``name``; None if none ran."""
+        found = self.medians()
+        by_side = {
+            side.name: found[side.name][name]
+            for side in self.sides()
+            if side.role is role and name in found[side.name]
+        }
+        return best(name, by_side) if by_side else None
+
+    def ratios(self, name: str, role: Role) -> list[float]:
+        """Ours divided by the rival's in each round; empty if one did not run."""
+        ours, rival = self.of(OURS.name), self.rival(name, role)
+        return ratios(ours, self.of(rival), name) if ours and rival else []
+
+    def measured(self, target: Target) -> float | None:
+        """The median over the rounds of the target's value; None without a rival."""
+        ours, rival = self.of(OURS.name), self.rival(target.figure, target.against)
+        if not ours or rival is None:
+            return None
+        pairs = [
+            (mine.figures().get(target.figure), theirs.figures().get(target.figure))
+            for mine, theirs in zip(ours, self.of(rival), strict=True)
+        ]
+        found = [target.measure(mine, their) for mine, their in pairs if mine and their]
+        return median(found) if found else None
 
     def columns(self) -> list[str]:
         """The headings of ``rows``."""
-        return ["", *(side.title for side in SIDES), "ratio", "ratio by round"]
+        return ["", *(side.title for side in self.sides()), *self._compared().values()]
 
     def rows(self) -> list[list[str]]:
         """A row for each figure; a dash for a side without it."""
-        found, by_round = self.medians(), self.ratios()
+        found = self.medians()
         return [
             [
                 title,
-                *(_shown(found.get(side.name, {}).get(name)) for side in SIDES),
-                *_ratios_shown(by_round.get(name)),
+                *(_shown(figures.get(name)) for figures in found.values()),
+                *(self._ratio_shown(name, role) for role in self._compared()),
             ]
             for name, title in FIGURES.items()
         ]
 
+    def target_rows(self) -> Iterator[list[str]]:
+        """A row for each target of the sides that ran, under TARGET_COLUMNS."""
+        for target in TARGETS:
+            measured, rival = self.measured(target), self.rival(
+                target.figure, target.against
+            )
+            if measured is not None:
+                [title] = [side.title for side in SIDES if side.name == rival]
+                reached = "reached" if target.is_reached(measured) else "not reached"
+                yield [f"{target.text} {title}", f"{measured:.2f}", reached]
+
     def as_json(self) -> str:
         """All measurements."""
-        by_round = self.ratios()
         document = {
             "command": self.command,
             "machine": asdict(self.machine),
+            "stripe": self.stripe,
             "rounds": [{**asdict(round), **round.figures()} for round in self.rounds],
             "medians": self.medians(),
             "ratios": {
-                name: {"rounds": by_round[name], "median": median(by_round[name])}
-                for name in RATIOS
-                if name in by_round
+                role.value: {
+                    name: {"side": self.rival(name, role), "rounds": found}
+                    for name in RATIOS
+                    if (found := self.ratios(name, role))
+                }
+                for role in self._compared()
             },
+            "targets": [
+                {"target": text, "measured": measured, "reached": reached == "reached"}
+                for text, measured, reached in self.target_rows()
+            ],
             "faults": self.faults,
         }
         return json.dumps(document, indent=2)
+
+    def _compared(self) -> dict[Role, str]:
+        """The headings of the ratios: none without our side, or without a rival."""
+        if not self.of(OURS.name):
+            return {}
+        ran = {side.role for side in self.sides()}
+        return {role: title for role, title in AGAINST.items() if role in ran}
+
+    def _ratio_shown(self, name: str, role: Role) -> str:
+        found = self.ratios(name, role) if name in RATIOS else []
+        return f"{median(found):.2f}" if found else ""
+
+
+TARGET_COLUMNS: Final = ("target", "measured", "")
 
 
 def refresh_page(page: str, report: Report) -> str:
@@ -98,46 +158,33 @@ def refresh_page(page: str, report: Report) -> str:
     _, end, foot = rest.partition(END)
     if not begin or not end:
         raise ValueError("the page has no place for the figures")
-    return f"{head}{BEGIN}\n{_markdown(report)}{END}{foot}"
+    about = f"`{report.command}`, {report.machine.describe()}; Stripe: {report.stripe}."
+    tables = (
+        _markdown(report.columns(), report.rows()),
+        _markdown(TARGET_COLUMNS, report.target_rows()),
+    )
+    return f"{head}{BEGIN}\n{about}\n\n{''.join(tables)}{END}{foot}"
 
 
-def compare_with_target(report: Report) -> str:
-    """A sentence that compares the ratios with the targets."""
-    faster = median(report.ratios()["throughput"])
-    cheaper = median(report.ratios()["cpu"])
-    slower = "slower than the plain side" if faster < 1 else "no slower"
-    reached = faster >= FASTER and cheaper <= CHEAPER
+def summarize(figures: Mapping[str, float]) -> str:
+    """The main figures of a round, for the terminal."""
     return (
-        f"{faster:.2f} times the throughput (target {FASTER:.0f}, least 1) at"
-        f" {cheaper:.2f} times the CPU (target {CHEAPER:.2f}): {slower}, and the target"
-        f" is {'reached' if reached else 'not reached'}."
+        f"{figures['throughput']:.0f} payments/s, {figures['cpu']:.2f} ms CPU each"
+        f" ({figures['cpu_servers']:.2f} of servers),"
+        f" 202 after {figures['accepted_p50']:.0f} ms,"
+        f" alone {figures.get('lone_p50', 0):.0f} ms;"
+        f" other programs kept {figures['others']:.1f} cores busy"
     )
 
 
-def _markdown(report: Report) -> str:
-    columns = report.columns()
-    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *report.rows()]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    about = f"`{report.command}`, {report.machine.describe()}."
-    return f"{about}\n\n{table}\n\n{compare_with_target(report)}\n"
+def _markdown(
+    columns: Sequence[str], rows: Iterator[list[str]] | list[list[str]]
+) -> str:
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
 
 
 def _shown(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-
-def _ratios_shown(found: Sequence[float] | None) -> tuple[str, str]:
-    if not found:
-        return "", ""
-    return f"{median(found):.2f}", " · ".join(f"{ratio:.2f}" for ratio in found)
-
-
-def summarize(figures: Mapping[str, float]) -> str:
-    """The main figures of a round, for the terminal."""
-    return (
-        f"{figures['throughput']:.0f} payments/s, {figures['cpu']:.2f} ms CPU each,"
-        f" 202 after {figures['accepted_p50']:.0f} ms;"
-        f" other programs kept {figures['others']:.1f} cores busy"
-    )

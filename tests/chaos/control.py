@@ -20,7 +20,8 @@ from typing import Final
 
 from redis import Redis as RedisClient
 
-from bench import peer
+from bench.peers.service import environment
+from bench.peers.table import PLAIN_CELERY
 from local_stack import probe
 from local_stack.folders import make_folder
 from runtime import processes
@@ -114,23 +115,23 @@ def _running(home: Path) -> Iterator[Victims]:
     try:
         redis, broker = stack.redis_server(home)
         url, simulator = stack.simulator("stripe", home)
-        environment = {**os.environ, **peer.environment(redis.url, url)}
+        variables = {**os.environ, **environment(redis.url, url)}
         port = processes.free_port()
         base = f"http://{stack.LOOPBACK}:{port}"
         logs = make_folder(home, "logs")
         web = Child(
             name="web",
             kind="web",
-            command=peer.web_command(port),
-            environment={**environment, "CHAOS_URL": base},
+            command=PLAIN_CELERY.web_command(port),
+            environment={**variables, "CHAOS_URL": base},
             log=logs / "web.log",
             ready=partial(probe.is_ready, f"{base}/healthz"),
         )
         worker = Child(
             name="worker",
             kind="worker",
-            command=peer.worker_command(),
-            environment=environment,
+            command=PLAIN_CELERY.worker_command(),
+            environment=variables,
             log=logs / "worker.log",
             ready=lambda: True,
         )

@@ -1,0 +1,1 @@
+"""The benchmark, with its real services."""
