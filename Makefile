@@ -91,7 +91,7 @@ lock: setup-dev ## Write the lock files anew from setup.cfg
 	    --no-annotate --no-strip-extras --custom-compile-command "make lock" --upgrade \
 	    $$extras \
 	    --output-file requirements/$$name.lock setup.cfg requirements/setup.in || exit 1; done
-bench: setup-dev ## Throughput and CPU per payment beside a plain Celery service, as a ratio
+bench: setup-dev ## Throughput, CPU and latency beside peers and a floor (ten minutes)
 	@$(BIN)/python -m bench
 clean: ## Remove .venv, data and caches
 	rm -rf $(VENV) .payments build *.egg-info .mypy_cache .pytest_cache .hypothesis .coverage*

@@ -1,4 +1,4 @@
-"""Each module of the product is in the table of CONTRIBUTING.md, in its package."""
+"""Each module is in the table of CONTRIBUTING.md, in its package."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.pages import ROOT
 
-#: Packages that are no part of the product.
-OTHERS: Final = frozenset({"bench", "tests"})
+#: Packages without a place in the table.
+OTHERS: Final = frozenset({"tests"})
 _ROW: Final = re.compile(r"^\| `([\w/]+)` \| ([^|]+) \| (`[^|]+`) \|$", re.M)
 
 
@@ -39,7 +39,7 @@ def modules_of(folder: Path) -> list[str]:
     return [name for name in names if not name.startswith("__")]
 
 
-def test_table_has_every_package_of_the_product() -> None:
+def test_table_has_every_package() -> None:
     assert sorted(modules_in_table()) == sorted(packages())
 
 
@@ -48,7 +48,7 @@ def test_table_has_every_module_of_the_package(package: str) -> None:
     assert modules_in_table()[package] == packages()[package]
 
 
-def test_product_has_no_module_outside_a_package() -> None:
+def test_no_module_is_outside_a_package() -> None:
     tops = {name.split("/")[0] for name in packages()}
     loose = {
         str(path.relative_to(ROOT))
