@@ -36,6 +36,8 @@ FEWEST: Final = 100
 CONNECTIONS: Final = 64
 #: Seconds; Stripe takes longer for a card payment.
 LATENCY: Final = 0.1
+#: Columns of the printed table; a narrower terminal or a pipe would cut its words.
+WIDTH: Final = 118
 #: Exit code of an interrupted program, as in shells.
 INTERRUPTED: Final = 130
 
@@ -144,7 +146,9 @@ def _print_table(report: Report) -> None:
         for row in rows:
             table.add_row(*row)
         if rows:
-            Console(highlight=False).print(table)
+            console = Console(highlight=False)
+            console.width = max(console.width, WIDTH)
+            console.print(table)
 
 
 def _print_line(text: str) -> None:

@@ -20,9 +20,9 @@ BEGIN: Final = "<!-- figures: begin, written by make bench -->"
 END: Final = "<!-- figures: end -->"
 #: The headings of ours divided by another side's figure.
 AGAINST: Final[Mapping[Role, str]] = {
-    Role.DURABLE: "ours/best durable peer",
-    Role.NO_DATABASE: "ours/no database",
-    Role.FLOOR: "ours/floor",
+    Role.DURABLE: "÷ durable",
+    Role.NO_DATABASE: "÷ plain",
+    Role.FLOOR: "÷ floor",
 }
 
 
@@ -85,7 +85,7 @@ class Report:
 
     def columns(self) -> list[str]:
         """The headings of ``rows``."""
-        return ["", *(side.title for side in self.sides()), *self._compared().values()]
+        return ["", *(side.name for side in self.sides()), *self._compared().values()]
 
     def rows(self) -> list[list[str]]:
         """A row for each figure; a dash for a side without it."""

@@ -108,7 +108,7 @@ def test_a_ratio_to_the_durable_peers_takes_the_best_of_them_for_each_figure() -
 def test_a_report_of_one_side_has_no_ratio_and_no_target() -> None:
     report = report_of(*two_rounds().of("ours"))
     assert report.ratios("cpu", Role.NO_DATABASE) == []
-    assert report.columns() == ["", "payment-jobs"]
+    assert report.columns() == ["", "ours"]
     assert list(report.target_rows()) == []
 
 
