@@ -135,7 +135,8 @@ def _sides(text: str) -> list[Side]:
 
 
 def _print_table(report: Report) -> None:
-    title = f"Medians of {report.command}; Stripe: {report.stripe}"
+    title = f"Medians of {report.command}; Stripe: {report.stripe}."
+    title += report.disturbance()
     for columns, rows, heading in (
         (report.columns(), report.rows(), title),
         (TARGET_COLUMNS, list(report.target_rows()), "Targets"),

@@ -18,6 +18,8 @@ from bench.targets import TARGETS, Target
 SIDES: Final[Sequence[Side]] = (OURS, *PEERS)
 BEGIN: Final = "<!-- figures: begin, written by make bench -->"
 END: Final = "<!-- figures: end -->"
+#: Cores that other programs may keep busy without a word on it.
+DISTURBED: Final = 0.1
 #: The headings of ours divided by another side's figure.
 AGAINST: Final[Mapping[Role, str]] = {
     Role.DURABLE: "÷ durable",
@@ -82,6 +84,17 @@ class Report:
         ]
         found = [target.measure(mine, their) for mine, their in pairs if mine and their]
         return median(found) if found else None
+
+    def disturbance(self) -> str:
+        """A sentence on the work of other programs; empty if there was little."""
+        busy = [round.others for round in self.rounds]
+        if max(busy) <= DISTURBED:
+            return ""
+        return (
+            f" Other programs kept {min(busy):.1f} to {max(busy):.1f} cores busy during"
+            " its rounds: the throughputs and latencies are worse than on a quiet"
+            " machine, and the ratios are rough."
+        )
 
     def columns(self) -> list[str]:
         """The headings of ``rows``."""
@@ -158,7 +171,10 @@ def refresh_page(page: str, report: Report) -> str:
     _, end, foot = rest.partition(END)
     if not begin or not end:
         raise ValueError("the page has no place for the figures")
-    about = f"`{report.command}`, {report.machine.describe()}; Stripe: {report.stripe}."
+    about = (
+        f"`{report.command}`, {report.machine.describe()}; Stripe: {report.stripe}."
+        f"{report.disturbance()}"
+    )
     tables = (
         _markdown(report.columns(), report.rows()),
         _markdown(TARGET_COLUMNS, report.target_rows()),

@@ -155,6 +155,13 @@ def test_a_page_keeps_everything_around_its_figures() -> None:
     assert refresh_page(found, report) == found
 
 
+def test_a_page_says_how_much_other_programs_disturbed_the_run() -> None:
+    page, noisy = f"{BEGIN}\n{END}\n", two_rounds()
+    assert "kept 0.5 to 0.5 cores busy" in refresh_page(page, noisy)
+    quiet = report_of(*(replace(one, others=0.0) for one in noisy.rounds))
+    assert "cores busy" not in refresh_page(page, quiet)
+
+
 def test_a_page_without_markers_stays_unchanged() -> None:
     with pytest.raises(ValueError, match="no place"):
         refresh_page(f"{BEGIN}\nno end", two_rounds())
