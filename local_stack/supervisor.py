@@ -129,6 +129,8 @@ class Supervisor:
         if not processes.wait_until(all_ready, seconds=seconds):
             names = ", ".join(child.process.name for child in unready)
             raise processes.ProcessFailed(f"{names}: not ready after {seconds:g} s")
+        for child in fresh:
+            child.has_answered = child.process.prepare is None
 
     def tend(self) -> None:
         """Restarts children until a signal; then raises Interrupted."""

@@ -262,6 +262,24 @@ def test_a_frozen_child_is_restarted(
     assert "process_silent" in [record.message for record in caplog.records]
 
 
+def test_a_child_that_freezes_before_its_first_probe_is_restarted_as_soon(
+    tmp_path: Path,
+) -> None:
+    limits = replace(IMPATIENT, first_failures=10_000)
+    keeper = Supervisor(changed=lambda: None, limits=limits)
+    keeper.start([server(tmp_path)], seconds=SOON)
+    [child] = keeper.children
+    os.kill(child.run.pid, signal.SIGSTOP)
+    tended(
+        keeper,
+        lambda: _assert_soon(lambda: child.ends == 1),
+    )
+
+
+def _assert_soon(condition: Callable[[], bool]) -> None:
+    assert processes.wait_until(condition, seconds=SOON)
+
+
 def test_a_briefly_slow_child_is_not_restarted(tmp_path: Path) -> None:
     keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
     keeper.start([server(tmp_path)], seconds=SOON)
