@@ -58,7 +58,7 @@ integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulator
 contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
 	@$(SUITE)
 simulation: setup-dev ## Stage 3: crash points, random histories, quick mutants of the product
-	@$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal --durations=10 --durations-min=2 --basetemp=build/pytest/$@ tests/simulation
+	@$(BIN)/python -m pytest -q --durations=10 --durations-min=2 --basetemp=build/pytest/$@ tests/simulation
 simulate: setup-dev ## The same for as long as asked: HISTORIES=1000000, FOR=600 (s), SEED=7
 	@$(BIN)/python -m tests.simulation $(if $(HISTORIES),--histories $(HISTORIES)) \
 	  $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \

@@ -1,9 +1,9 @@
 """Runs the gates of every stage and prints one row for each.
 
 Each gate is a Make target, so a gate that passes here passes by hand too. Two lanes run
-beside each other: suites that wait for servers, and checks that compute. The chaos run
-measures time and has the machine to itself. A gate that fails stops no other; the exit
-code is 1 when one failed.
+beside each other and take about as long: suites that wait for servers, and what
+computes. The chaos run measures time and has the machine to itself. A gate that fails
+stops no other; the exit code is 1 when one failed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ TESTS: Final = r"^\d+ (?:passed|failed|error).* in [\d.]+s.*"
 SUITES: Final = (
     Gate("4 adapters", "integration", "all pass", TESTS),
     Gate("7 end to end", "e2e", "all pass", TESTS),
-    Gate("4-5 simulators, API", "contract", "all pass", TESTS),
     Gate("6 security", "security", "no high or medium, all pass", TESTS),
     Gate("1 infrastructure", "health", "all pass", TESTS),
 )
@@ -48,6 +47,7 @@ CHECKS: Final = (
     Gate("2 domain", "typecheck", "strict, 0 errors", r"^(?:Success|Found).*"),
     Gate("2-3 domain, application", "unit", "all pass", TESTS),
     Gate("3 application", "simulation", "0 violations, quick mutants", TESTS),
+    Gate("4-5 simulators, API", "contract", "all pass", TESTS),
 )
 LAST: Final = (
     Gate("7 end to end", "chaos-short", "all pass", TESTS),

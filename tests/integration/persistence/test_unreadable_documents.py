@@ -101,7 +101,7 @@ def test_a_list_of_mostly_unreadable_payments_ends(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = MongoPayments(payments_db, vault, lease_holder="one")
-    insert_all(store, [payment(n, now=clock()) for n in range(1, 301)])
+    insert_all(store, [payment(n, now=clock()) for n in range(1, 102)])
     broken = {"_id": {"$gt": payment(1).id}}
     payments_db.payments.update_many(broken, {"$unset": {"version": 1}})
     assert [one.id for one in store.list_payments(SHOP, Query(limit=20))] == [
