@@ -302,7 +302,7 @@ def _settle_group(
         if not left:
             break
     context.leased_ids.difference_update(outcomes)
-    if owed := [one.id for one in done if _is_new_send_due(one, context.clock())]:
+    if owed := [one.id for one in done if _is_new_send_due(one, now)]:
         context.queue.notify(owed)
     for lost in outcomes.keys() - {payment.id for payment in done}:
         log.warning("lease_lost", payment=lost)
