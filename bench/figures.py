@@ -104,7 +104,7 @@ RATIOS: Final = (
     *("throughput", "cpu", "cpu_python", "cpu_servers", "cpu_relative", "memory"),
     *("lone_p50", "half_p50", "half_p99"),
 )
-#: Figures of which more is better; of the others, less is.
+#: Figures where more is better. Less is better for all others.
 MORE_IS_BETTER: Final = frozenset({"throughput"})
 
 

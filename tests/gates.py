@@ -1,8 +1,8 @@
 """Runs the gates of every stage and prints one row for each.
 
 Each gate is a Make target, so a gate that passes here passes by hand too. Two lanes run
-beside each other and take about as long: suites that wait for servers, and what
-computes. The chaos run measures time and has the machine to itself. A gate that fails
+beside each other and take about as long: suites that wait for servers, and checks that
+compute. The chaos run measures time and has the machine to itself. A gate that fails
 stops no other; the exit code is 1 when one failed.
 """
 

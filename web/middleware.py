@@ -66,8 +66,7 @@ def register(app: Flask) -> None:
 
         return answer(environ, start)
 
-    # Flask's documented place for middleware.
-    app.wsgi_app = wsgi_app  # type: ignore[method-assign]
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask documents
 
 
 def _log_request(call: Call, status: int) -> None:

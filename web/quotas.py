@@ -57,8 +57,7 @@ def register(app: Flask, services: WebServices) -> None:
 
         return answer(environ, start)
 
-    # Flask's documented place for middleware.
-    app.wsgi_app = wsgi_app  # type: ignore[method-assign]
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask documents
 
 
 def count_key(key: ApiKey, services: WebServices) -> None:

@@ -21,7 +21,7 @@ _FAILS: Final = timedelta(hours=7)
 
 
 class Dashboard:
-    """A person's changes in the dashboard of an account, chosen by ``random``."""
+    """Changes that a merchant makes in an account's dashboard, chosen at random."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

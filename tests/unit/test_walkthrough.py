@@ -1,4 +1,4 @@
-"""docs/walkthrough.md: ten stops, at most twenty files, all of which exist."""
+"""docs/walkthrough.md has ten stops and at most twenty files, and all exist."""
 
 from __future__ import annotations
 

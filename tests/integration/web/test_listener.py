@@ -235,7 +235,7 @@ def test_requests_on_one_connection_are_answered_in_their_order() -> None:
         return [environ["PATH_INFO"].encode()]
 
     def ask_behind_slow(requests: bytes) -> bytes:
-        """All answers, the first of which comes after another connection's."""
+        """All answers; the first one comes after another connection's."""
         free.clear()
         with started.connect() as client:
             client.sendall(GET.replace(b"/ ", b"/slow ") + requests)

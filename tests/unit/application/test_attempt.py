@@ -263,7 +263,7 @@ class _OneByOne(ScriptedProvider):
     """Answers at different times, within some milliseconds."""
 
     def send(self, payment: Payment) -> Answer:
-        time.sleep(0.01 * int(payment.id[-1]))
+        time.sleep(0.01 * int(payment.id[-1]))  # the provider's latency
         return super().send(payment)
 
 
